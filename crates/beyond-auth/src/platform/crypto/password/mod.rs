@@ -1,0 +1,13 @@
+//! Passwords: what may be one ([`check_policy`]), one spelling of it ([`normalise`]), and the slow hash that
+//! is stored ([`PasswordHasher`]).
+
+mod argon;
+mod blocklist;
+mod hasher;
+mod policy;
+
+pub use argon::{Cost, InvalidCost, Verdict};
+pub use hasher::{HashError, HasherConfig, PasswordHasher};
+pub use policy::{
+    MAX_BYTES, MAX_LENGTH, MIN_LENGTH, PasswordPolicy, PolicyViolation, check_policy, normalise,
+};
