@@ -1,0 +1,127 @@
+//! The contract, generated from the code: what every operation shares is added here, once.
+
+use http::StatusCode;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
+    Response, ResponseBuilder, tag::TagBuilder,
+};
+
+use super::problem::ProblemBody;
+
+/// Security scheme of a signed-in person.
+pub const SESSION: &str = "session";
+/// Security scheme of the operator.
+pub const ADMIN: &str = "admin";
+
+/// The groups that a reader finds the calls in, in this order.
+const TAGS: &[(&str, &str)] = &[
+    ("users", "Accounts of people: signing up, one's own profile."),
+    ("sessions", "Signing in and out, verifying a session, the list of devices."),
+    ("tokens", "Refresh tokens, JWTs, and the keys that verify them."),
+    ("emails", "Addresses of a user, and proof that they are the user's."),
+    ("password", "Setting, changing and checking passwords."),
+    ("admin", "The operator's side: users, keys and settings of the project."),
+    ("operations", "Health of the service, and this document."),
+];
+
+/// The frame that the routes are put into.
+pub fn frame() -> OpenApi {
+    let bearer = |format: &str, text: &str| {
+        SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .bearer_format(format)
+                .description(Some(text))
+                .build(),
+        )
+    };
+    let (name, schema) = schema_of::<ProblemBody>();
+    let components = ComponentsBuilder::new()
+        .schema(name, schema)
+        .schemas_from_iter([schema_of::<super::FieldError>()])
+        .security_scheme(SESSION, bearer("session_{id}_{secret}", "A session token."))
+        .security_scheme(
+            "cookie",
+            SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+                super::credentials::SESSION_COOKIE,
+                "The session token in the browser's cookie. Writes also need a same-origin `Origin`.",
+            ))),
+        )
+        .security_scheme(ADMIN, bearer("opaque", "The admin secret of the deployment."))
+        .build();
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("beyond-auth")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(
+                    "Authenticate users, issue tokens and manage sessions, on your own Postgres.",
+                ))
+                .license(Some(
+                    LicenseBuilder::new().name("AGPL-3.0-only").identifier(Some("AGPL-3.0-only")).build(),
+                ))
+                .build(),
+        )
+        .components(Some(components))
+        .tags(Some(
+            TAGS.iter().map(|(name, text)| TagBuilder::new().name(*name).description(Some(*text)).build()),
+        ))
+        .build()
+}
+
+fn schema_of<T: utoipa::ToSchema>() -> (String, utoipa::openapi::RefOr<utoipa::openapi::Schema>) {
+    (T::name().into_owned(), T::schema())
+}
+
+/// Gives each operation a name of its own, its word on who may call (an empty list: anybody) and the one shape
+/// of error.
+pub fn with_problems(mut document: OpenApi) -> OpenApi {
+    let problem = ResponseBuilder::new()
+        .description("A problem (RFC 9457); `code` says which.")
+        .content(
+            "application/problem+json",
+            ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build(),
+        )
+        .build();
+    for (path, item) in &mut document.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+            ("head", &mut item.head),
+            ("options", &mut item.options),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, path));
+            operation.security.get_or_insert_default();
+            for (status, response) in &mut operation.responses.responses {
+                describe(status, response);
+            }
+            operation.responses.responses.insert("default".into(), problem.clone().into());
+        }
+    }
+    document
+}
+
+/// A response must have a description (OpenAPI 3.1 §4.8.17); where there is no better one, its status says it.
+fn describe(status: &str, response: &mut RefOr<Response>) {
+    if let RefOr::T(response) = response
+        && response.description.is_empty()
+    {
+        let status = status.parse().ok().and_then(|code: u16| StatusCode::from_u16(code).ok());
+        let reason = status.and_then(|status| status.canonical_reason());
+        reason.unwrap_or("The answer.").clone_into(&mut response.description);
+    }
+}
+
+/// `delete /v1/admin/users/{id}/ban` is `delete_admin_users_id_ban`. Names of functions would clash between slices,
+/// and change when code is tidied; clients are generated from these, so they follow from what is frozen.
+fn operation_id(method: &str, path: &str) -> String {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
+}
