@@ -1,0 +1,199 @@
+//! Proving an address.
+
+use secrecy::ExposeSecret as _;
+
+use super::address::Email;
+use super::code::Code;
+use super::model::EmailRow;
+use super::store::{self, Pending};
+use crate::app::App;
+use crate::audit::{self, Actor, Event};
+use crate::platform::crypto::token::{self, Token};
+use crate::platform::db::{Conn, Constraint as _};
+use crate::platform::http::Client;
+use crate::platform::ids::{EmailId, UserId, VerificationId};
+use crate::platform::limits::{self, Decision};
+use crate::users::{self, Standing, User};
+
+/// Wrong codes a verification survives.
+pub const MAX_CODE_ATTEMPTS: i16 = 5;
+
+/// Why an address was not proven.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Malformed, unknown, expired, superseded or spent: one answer for all.
+    #[error("the verification is not valid")]
+    Invalid,
+    /// Another account has proven the address meanwhile. Only its reader can learn this.
+    #[error("the address belongs to another account")]
+    Taken,
+    /// Too many wrong codes for this address.
+    #[error("too many attempts")]
+    Limited(Decision),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Adds an address to a user, in the caller's transaction.
+///
+/// # Errors
+/// [`Error::Taken`] when `verified` and the address is somebody's already.
+pub async fn add(
+    conn: &mut Conn,
+    user: UserId,
+    email: &Email,
+    primary: bool,
+    verified: bool,
+) -> Result<EmailId, Error> {
+    store::lock_address(conn, email.canonical()).await?;
+    let added = store::insert(conn, user, email, primary, verified).await;
+    let id = added.map_err(|error| {
+        if error.violates("emails_verified_canonical_key") { Error::Taken } else { Error::Database(error) }
+    })?;
+    if verified {
+        store::delete_rival_claims(conn, email.canonical(), user).await?;
+    }
+    Ok(id)
+}
+
+/// Who owns an address. With `claims`, the newest sign-up that merely claims it where nobody owns it: for
+/// projects that do not ask for verification.
+pub async fn find_owner(conn: &mut Conn, email: &Email, claims: bool) -> Result<Option<UserId>, sqlx::Error> {
+    let owner = match store::find_verified(conn, email).await? {
+        None if claims => store::find_claim(conn, email).await?,
+        owner => owner,
+    };
+    Ok(owner.map(|owner| owner.user_id))
+}
+
+/// Who owns an address, held until the transaction ends: nobody can claim or prove it meanwhile.
+pub async fn lock_owner(
+    conn: &mut Conn,
+    email: &Email,
+    claims: bool,
+) -> Result<Option<EmailRow>, sqlx::Error> {
+    store::lock_address(conn, email.canonical()).await?;
+    match store::find_verified(conn, email).await? {
+        None if claims => store::find_claim(conn, email).await,
+        owner => Ok(owner),
+    }
+}
+
+/// The primary address row of a user.
+pub async fn primary(conn: &mut Conn, user: UserId) -> Result<Option<EmailId>, sqlx::Error> {
+    let rows = store::list(conn, user).await?;
+    Ok(rows.into_iter().find(|row| row.primary).map(|row| row.id))
+}
+
+/// Where mail to an address row goes.
+pub async fn address_of(conn: &mut Conn, id: EmailId) -> Result<Option<String>, sqlx::Error> {
+    Ok(store::find(conn, id).await?.map(|(row, _)| row.address))
+}
+
+/// What the code's MAC covers: the digits, bound to their row.
+pub(super) fn code_message(id: VerificationId, code: &Code) -> Vec<u8> {
+    format!("{id}:{}", code.expose_secret()).into_bytes()
+}
+
+/// Purpose under which codes are authenticated.
+pub(super) const CODE_PURPOSE: &str = "email_verification.code";
+
+/// An address that was just proven.
+#[derive(Debug)]
+pub struct Proven {
+    /// The address, as mail goes there.
+    pub email: String,
+    /// Its owner.
+    pub user: User,
+}
+
+/// Redeems the token of a verification link.
+pub async fn redeem_token(
+    app: &App,
+    token: &Token<token::EmailVerification>,
+    client: &Client,
+) -> Result<Proven, Error> {
+    let mut tx = app.db.begin("emails.redeem_token").await?;
+    let pending = store::find_pending(&mut tx, VerificationId::from(token.id()))
+        .await?
+        .filter(|pending| token.hash().matches(&pending.secret_hash))
+        .ok_or(Error::Invalid)?;
+    let proven = redeem(&mut tx, &pending, "link", client).await?;
+    tx.commit().await?;
+    Ok(proven)
+}
+
+/// Redeems the six digits of a verification mail.
+pub async fn redeem_code(app: &App, email: &Email, code: &Code, client: &Client) -> Result<Proven, Error> {
+    // Counts are kept even if nothing else is: a wrong guess must cost something.
+    let mut conn = app.db.acquire().await?;
+    let budget = code_budget(email);
+    match limits::account_attempt(&mut conn, &budget).await? {
+        Decision::Allowed { .. } => {}
+        limited @ Decision::Limited { .. } => return Err(Error::Limited(limited)),
+    }
+    let candidates = store::count_code_attempt(&mut conn, email, MAX_CODE_ATTEMPTS).await?;
+    drop(conn);
+    let matching = |pending: &&Pending| {
+        app.keyring.verify_mac(CODE_PURPOSE, &code_message(pending.id, code), &pending.code_mac)
+    };
+    let pending = candidates.iter().find(matching).ok_or(Error::Invalid)?;
+    let mut tx = app.db.begin("emails.redeem_code").await?;
+    let proven = redeem(&mut tx, pending, "code", client).await?;
+    limits::clear_account(&mut tx, &budget).await?;
+    tx.commit().await?;
+    Ok(proven)
+}
+
+/// Guesses of codes are counted per address over all its mails as well: each further sign-up brings a further code,
+/// and five tries at each of many would add up.
+fn code_budget(email: &Email) -> Vec<u8> {
+    [CODE_PURPOSE, email.canonical()].join("\0").into_bytes()
+}
+
+/// Spends a verification and makes its claim the truth: first proof wins, and every other claim on the address is
+/// gone.
+///
+/// Locks are taken from the general to the particular (address, user, verification), since rival claims on one
+/// address may be proven at the same moment.
+async fn redeem(
+    conn: &mut Conn,
+    pending: &Pending,
+    by: &'static str,
+    client: &Client,
+) -> Result<Proven, Error> {
+    let (email, canonical) = store::find(conn, pending.email_id).await?.ok_or(Error::Invalid)?;
+    store::lock_address(conn, &canonical).await?;
+    if users::flow::lock_standing(conn, email.user_id).await? != Some(Standing::Good) {
+        return Err(Error::Invalid);
+    }
+    if !store::use_verification(conn, pending.id).await? {
+        return Err(Error::Invalid);
+    }
+    match store::verify(conn, email.id).await {
+        Ok(true) => {}
+        Ok(false) => return Err(Error::Invalid),
+        Err(error) if error.violates("emails_verified_canonical_key") => return Err(Error::Taken),
+        Err(error) => return Err(error.into()),
+    }
+    store::delete_rival_claims(conn, &canonical, email.user_id).await?;
+    users::flow::forget_unproven_use(conn, email.user_id).await?;
+    let event = Event::new("email.verified", Actor::User(email.user_id))
+        .from(client)
+        .details(serde_json::json!({ "by": by, "email_id": email.id }));
+    audit::record(conn, event).await?;
+    let user = users::flow::find(conn, email.user_id).await?.ok_or(Error::Invalid)?;
+    Ok(Proven { email: email.address, user })
+}
+
+/// Ends what is pending for a user: verifications that were mailed and not redeemed. Without `primary`, the one that
+/// lets a new user finish signing up stays.
+pub async fn cancel_pending(conn: &mut Conn, user: UserId, primary: bool) -> Result<(), sqlx::Error> {
+    store::delete_pending(conn, user, primary).await
+}
+
+/// Removes verifications that have long ended, in one small batch; says how many rows went.
+pub async fn purge(conn: &mut Conn, batch: i64) -> Result<u64, sqlx::Error> {
+    store::purge_verifications(conn, batch).await
+}

@@ -1,0 +1,250 @@
+//! SQL on `auth.emails` and `auth.email_verifications`.
+
+use super::address::Email;
+use super::model::EmailRow;
+use crate::platform::crypto::token::SecretHash;
+use crate::platform::db::Conn;
+use crate::platform::ids::{EmailId, UserId, VerificationId};
+
+/// Adds an address to a user.
+///
+/// # Errors
+/// Violates `emails_verified_canonical_key` when `verified` and the address is somebody's already.
+pub async fn insert(
+    conn: &mut Conn,
+    user: UserId,
+    email: &Email,
+    primary: bool,
+    verified: bool,
+) -> Result<EmailId, sqlx::Error> {
+    let id = EmailId::new();
+    sqlx::query!(
+        "INSERT INTO auth.emails (id, user_id, address, canonical, is_primary, verified_at)
+         VALUES ($1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END)",
+        id.as_uuid(),
+        user.as_uuid(),
+        email.address(),
+        email.canonical(),
+        primary,
+        verified,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(id)
+}
+
+/// Serialises everything that makes or proves a claim on one address, until the transaction ends.
+pub async fn lock_address(conn: &mut Conn, email: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 7402))", email)
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
+}
+
+/// The one verified row of an address.
+pub async fn find_verified(conn: &mut Conn, email: &Email) -> Result<Option<EmailRow>, sqlx::Error> {
+    sqlx::query_as!(
+        EmailRow,
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary AS "primary",
+                  verified_at, created_at
+           FROM auth.emails WHERE canonical = $1 AND verified_at IS NOT NULL"#,
+        email.canonical(),
+    )
+    .fetch_optional(&mut *conn)
+    .await
+}
+
+/// The newest primary claim on an address that nobody has proven.
+pub async fn find_claim(conn: &mut Conn, email: &Email) -> Result<Option<EmailRow>, sqlx::Error> {
+    sqlx::query_as!(
+        EmailRow,
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary AS "primary",
+                  verified_at, created_at
+           FROM auth.emails WHERE canonical = $1 AND verified_at IS NULL AND is_primary
+           ORDER BY id DESC LIMIT 1"#,
+        email.canonical(),
+    )
+    .fetch_optional(&mut *conn)
+    .await
+}
+
+/// One row, and its canonical form.
+pub async fn find(conn: &mut Conn, id: EmailId) -> Result<Option<(EmailRow, String)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary, verified_at, created_at,
+                  canonical
+           FROM auth.emails WHERE id = $1"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    Ok(row.map(|row| {
+        let email = EmailRow {
+            id: row.id,
+            user_id: row.user_id,
+            address: row.address,
+            primary: row.is_primary,
+            verified_at: row.verified_at,
+            created_at: row.created_at,
+        };
+        (email, row.canonical)
+    }))
+}
+
+/// All rows of a user, the primary one first.
+pub async fn list(conn: &mut Conn, user: UserId) -> Result<Vec<EmailRow>, sqlx::Error> {
+    sqlx::query_as!(
+        EmailRow,
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary AS "primary",
+                  verified_at, created_at
+           FROM auth.emails WHERE user_id = $1 ORDER BY is_primary DESC, id"#,
+        user.as_uuid(),
+    )
+    .fetch_all(&mut *conn)
+    .await
+}
+
+/// Turns a claim into proof.
+///
+/// # Errors
+/// Violates `emails_verified_canonical_key` when somebody else has proven the address first.
+pub async fn verify(conn: &mut Conn, id: EmailId) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "UPDATE auth.emails SET verified_at = now() WHERE id = $1 AND verified_at IS NULL",
+        id.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Removes every other claim on an address that has just been proven. Who loses the only address with it was
+/// a sign-up that never finished, and goes altogether.
+pub async fn delete_rival_claims(conn: &mut Conn, canonical: &str, owner: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH rivals AS (
+             DELETE FROM auth.emails
+             WHERE canonical = $1 AND user_id <> $2 AND verified_at IS NULL
+             RETURNING user_id)
+         DELETE FROM auth.users u USING rivals r
+         WHERE u.id = r.user_id
+           AND NOT EXISTS (SELECT FROM auth.emails e
+                           WHERE e.user_id = u.id AND (e.canonical <> $1 OR e.verified_at IS NOT NULL))",
+        canonical,
+        owner.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Stores a verification and supersedes the earlier ones of the same address row.
+pub async fn insert_verification(
+    conn: &mut Conn,
+    id: VerificationId,
+    email: EmailId,
+    secret: &SecretHash,
+    code_mac: &[u8; 32],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM auth.email_verifications WHERE email_id = $1 AND used_at IS NULL",
+        email.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO auth.email_verifications (id, email_id, secret_hash, code_mac, expires_at)
+         VALUES ($1, $2, $3, $4, now() + interval '24 hours')",
+        id.as_uuid(),
+        email.as_uuid(),
+        secret.as_bytes(),
+        code_mac.as_slice(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// A verification that can still be redeemed.
+#[derive(Debug)]
+pub struct Pending {
+    /// The row.
+    pub id: VerificationId,
+    /// What it proves.
+    pub email_id: EmailId,
+    /// SHA-256 of the link's secret.
+    pub secret_hash: Vec<u8>,
+    /// MAC of the code.
+    pub code_mac: Vec<u8>,
+}
+
+/// Finds a redeemable verification by the id in its link.
+pub async fn find_pending(conn: &mut Conn, id: VerificationId) -> Result<Option<Pending>, sqlx::Error> {
+    sqlx::query_as!(
+        Pending,
+        r#"SELECT id AS "id: VerificationId", email_id AS "email_id: EmailId", secret_hash, code_mac
+           FROM auth.email_verifications WHERE id = $1 AND used_at IS NULL AND expires_at > now()"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await
+}
+
+/// Counts one more try against every redeemable code sent to an address, before any is looked at, and answers
+/// those that still had one left.
+pub async fn count_code_attempt(
+    conn: &mut Conn,
+    email: &Email,
+    max_attempts: i16,
+) -> Result<Vec<Pending>, sqlx::Error> {
+    sqlx::query_as!(
+        Pending,
+        r#"UPDATE auth.email_verifications v SET attempts = attempts + 1
+           FROM auth.emails e
+           WHERE e.id = v.email_id AND e.canonical = $1 AND e.verified_at IS NULL
+             AND v.used_at IS NULL AND v.expires_at > now() AND v.attempts < $2
+           RETURNING v.id AS "id: VerificationId", v.email_id AS "email_id: EmailId", v.secret_hash, v.code_mac"#,
+        email.canonical(),
+        max_attempts,
+    )
+    .fetch_all(&mut *conn)
+    .await
+}
+
+/// Spends a verification. `false` when somebody else has just done so: single use is this one statement.
+pub async fn use_verification(conn: &mut Conn, id: VerificationId) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "UPDATE auth.email_verifications SET used_at = now()
+         WHERE id = $1 AND used_at IS NULL AND expires_at > now()",
+        id.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Deletes the verifications of a user that could still be redeemed.
+pub async fn delete_pending(conn: &mut Conn, user: UserId, primary: bool) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM auth.email_verifications v USING auth.emails e
+         WHERE e.id = v.email_id AND e.user_id = $1 AND v.used_at IS NULL AND ($2 OR NOT e.is_primary)",
+        user.as_uuid(),
+        primary,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes some verifications that have ended; says how many.
+pub async fn purge_verifications(conn: &mut Conn, limit: i64) -> Result<u64, sqlx::Error> {
+    let result = sqlx::query!(
+        "DELETE FROM auth.email_verifications WHERE id IN (
+             SELECT id FROM auth.email_verifications WHERE expires_at < now() - interval '1 day'
+             LIMIT $1 FOR UPDATE SKIP LOCKED)",
+        limit,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected())
+}

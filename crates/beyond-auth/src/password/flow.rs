@@ -1,0 +1,272 @@
+//! Signing in with a password, setting and changing it.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::mails::PASSWORD_CHANGED;
+use super::store;
+use crate::app::App;
+use crate::audit::{self, Actor, Event};
+use crate::emails::{self, Email};
+use crate::platform::crypto::password::{
+    HashError, PasswordPolicy, PolicyViolation, Verdict, check_policy, normalise,
+};
+use crate::platform::db::Conn;
+use crate::platform::http::Client;
+use crate::platform::ids::UserId;
+use crate::platform::limits::{self, Decision};
+use crate::platform::mail::outbox::NewMail;
+use crate::sessions::flow::Elevated;
+use crate::sessions::{Live, Scope};
+use crate::settings::{self, Settings};
+use crate::sign_in::{self, Proof, SignedIn, Wish};
+use crate::sign_out;
+use crate::users::{self, Standing};
+
+/// Why a password was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The current password is wrong or missing.
+    #[error("the current password is not right")]
+    WrongCurrent,
+    /// The new one may not be used.
+    #[error("the password may not be used")]
+    Policy(Vec<PolicyViolation>),
+    /// The account was banned or deleted meanwhile.
+    #[error("the session has ended")]
+    Ended,
+    /// Passwords are switched off.
+    #[error("passwords are switched off")]
+    Disabled,
+    /// Too many wrong passwords.
+    #[error("too many attempts")]
+    Limited(Decision),
+    /// All hashing threads are busy.
+    #[error("too busy to hash the password")]
+    Busy(#[from] HashError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Checks a new password against the project's policy. `context` is what is easily known about its owner.
+pub fn check(
+    app: &App,
+    settings: &Settings,
+    password: &str,
+    context: &[&str],
+) -> Result<(), Vec<PolicyViolation>> {
+    let policy = PasswordPolicy { min_length: settings.password.min_length as usize };
+    let service =
+        settings.branding.name.as_deref().or_else(|| app.config.public_url.host_str()).unwrap_or_default();
+    let context: Vec<&str> = context.iter().copied().chain([service]).collect();
+    check_policy(password, &policy, &context)
+}
+
+/// Hashes a new password; outside any transaction.
+pub async fn hash(app: &App, password: &SecretString) -> Result<String, HashError> {
+    app.hasher.hash(normalise(password.expose_secret())).await
+}
+
+/// Stores a hash, in the caller's transaction.
+pub async fn set(conn: &mut Conn, user: UserId, hash: &str) -> Result<(), sqlx::Error> {
+    store::upsert(conn, user, hash).await
+}
+
+/// What was known before the hash was computed.
+struct Known {
+    settings: Settings,
+    user: Option<UserId>,
+    hash: Option<String>,
+    budget: Vec<u8>,
+}
+
+/// Signs in with address and password.
+pub async fn sign_in(
+    app: &App,
+    email: &Email,
+    password: &SecretString,
+    wish: Wish,
+    client: &Client,
+) -> Result<SignedIn, sign_in::Error> {
+    let known = look_up(app, email).await?;
+    let verdict = app.hasher.verify(normalise(password.expose_secret()), known.hash.clone()).await?;
+    let (Verdict::Match { needs_rehash }, Some(user_id), Some(hash)) = (verdict, known.user, known.hash)
+    else {
+        refused(app, known.user, client).await?;
+        return Err(sign_in::Error::Refused);
+    };
+    let better = if needs_rehash { hash_again(app, password).await } else { None };
+
+    let mut tx = app.db.begin("password.sign_in").await?;
+    let proof = Proof { user_id, amr: "pwd" };
+    let signed_in = match sign_in::finish(&mut tx, &known.settings, &proof, wish, client).await {
+        Ok(signed_in) => signed_in,
+        Err(sign_in::Error::Refused) => {
+            tx.rollback().await?;
+            refused(app, Some(user_id), client).await?;
+            return Err(sign_in::Error::Refused);
+        }
+        Err(error) => return Err(error),
+    };
+    // A password that was changed while we computed opens nothing. Looked at under the lock on the user's row that
+    // `finish` has taken, without which nobody changes it.
+    if store::find(&mut tx, user_id).await?.as_deref() != Some(hash.as_str()) {
+        return Err(sign_in::Error::Refused);
+    }
+    if let Some(better) = better {
+        store::rehash(&mut tx, user_id, &hash, &better).await?;
+    }
+    limits::clear_account(&mut tx, &known.budget).await?;
+    tx.commit().await?;
+    Ok(signed_in)
+}
+
+/// Presents the password again for a session that exists.
+pub async fn step_up(
+    app: &App,
+    live: &Live,
+    password: &SecretString,
+    client: &Client,
+) -> Result<Elevated, sign_in::Error> {
+    let user = live.user.id;
+    let budget = user.as_uuid().into_bytes();
+    let mut conn = app.db.acquire().await?;
+    let hash = store::find(&mut conn, user).await?;
+    match limits::account_attempt(&mut conn, &budget).await? {
+        Decision::Allowed { .. } => {}
+        limited @ Decision::Limited { .. } => return Err(sign_in::Error::Limited(Box::new(limited.into()))),
+    }
+    drop(conn);
+    let verdict = app.hasher.verify(normalise(password.expose_secret()), hash.clone()).await?;
+    if !matches!(verdict, Verdict::Match { .. }) {
+        refused(app, Some(user), client).await?;
+        return Err(sign_in::Error::Refused);
+    }
+    let mut tx = app.db.begin("password.step_up").await?;
+    let elevated = sign_in::step_up(&mut tx, live, "pwd", client).await?;
+    // Under the lock that `step_up` has taken, as in `sign_in`.
+    if store::find(&mut tx, user).await? != hash {
+        return Err(sign_in::Error::Refused);
+    }
+    limits::clear_account(&mut tx, &budget).await?;
+    tx.commit().await?;
+    Ok(elevated)
+}
+
+/// Finds whom an address belongs to and charges one guess to that account, known or not.
+async fn look_up(app: &App, email: &Email) -> Result<Known, sign_in::Error> {
+    let mut conn = app.db.acquire().await?;
+    let settings = settings::load(&mut conn).await?;
+    if !settings.password.enabled {
+        return Err(sign_in::Error::MethodDisabled);
+    }
+    let claims = !settings.sign_up.require_verification;
+    let user = emails::flow::find_owner(&mut conn, email, claims).await?;
+    // Nobody's hash is looked for as well: a statement less would tell by its absence.
+    let hash = store::find(&mut conn, user.unwrap_or_else(UserId::new)).await?;
+    let budget = budget_of(user, email);
+    match limits::account_attempt(&mut conn, &budget).await? {
+        Decision::Allowed { .. } => Ok(Known { settings, user, hash, budget }),
+        limited @ Decision::Limited { .. } => Err(sign_in::Error::Limited(Box::new(limited.into()))),
+    }
+}
+
+/// Guesses are counted per account over all its addresses; a stranger's address counts for itself.
+fn budget_of(user: Option<UserId>, email: &Email) -> Vec<u8> {
+    match user {
+        Some(user) => user.as_uuid().as_bytes().to_vec(),
+        None => email.canonical().as_bytes().to_vec(),
+    }
+}
+
+/// The sign-in succeeds even where the better hash must wait for another time.
+async fn hash_again(app: &App, password: &SecretString) -> Option<String> {
+    hash(app, password).await.ok()
+}
+
+/// Records a refused sign-in: a write whether or not the address is known, so that both take as long.
+async fn refused(app: &App, user: Option<UserId>, client: &Client) -> Result<(), sqlx::Error> {
+    let mut conn = app.db.acquire().await?;
+    let event = Event::new("sign_in.refused", Actor::System)
+        .from(client)
+        .details(serde_json::json!({ "amr": ["pwd"], "known": user.is_some() }));
+    let event = match user {
+        Some(user) => event.on(user),
+        None => event,
+    };
+    audit::record(&mut conn, event).await
+}
+
+/// Sets or changes a password. Every other session ends, and every refresh token but this session's own; the
+/// owner gets a mail.
+pub async fn change(
+    app: &App,
+    live: &Live,
+    current: Option<&SecretString>,
+    new: &SecretString,
+    client: &Client,
+) -> Result<(), Error> {
+    let user = live.user.id;
+    let mut conn = app.db.acquire().await?;
+    let settings = settings::load(&mut conn).await?;
+    if !settings.password.enabled {
+        return Err(Error::Disabled);
+    }
+    let context: Vec<&str> =
+        live.user.email.as_deref().into_iter().chain(live.user.name.as_deref()).collect();
+    check(app, &settings, new.expose_secret(), &context).map_err(Error::Policy)?;
+    let stored = store::find(&mut conn, user).await?;
+    if stored.is_some() {
+        let budget = user.as_uuid().into_bytes();
+        match limits::account_attempt(&mut conn, &budget).await? {
+            Decision::Allowed { .. } => {}
+            limited @ Decision::Limited { .. } => return Err(Error::Limited(limited)),
+        }
+    }
+    drop(conn);
+    verify_current(app, stored.clone(), current).await?;
+    let hash = hash(app, new).await?;
+
+    let mut tx = app.db.begin("password.change").await?;
+    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+        return Err(Error::Ended);
+    }
+    if store::find(&mut tx, user).await? != stored {
+        return Err(Error::WrongCurrent);
+    }
+    store::upsert(&mut tx, user, &hash).await?;
+    sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
+    emails::flow::cancel_pending(&mut tx, user, false).await?;
+    limits::clear_account(&mut tx, user.as_uuid().as_bytes()).await?;
+    let event = Event::new("password.changed", Actor::User(user)).session(live.session.id).from(client);
+    audit::record(&mut tx, event).await?;
+    tell(app, &mut tx, user, client).await?;
+    tx.commit().await?;
+    app.outbox.wake();
+    Ok(())
+}
+
+async fn verify_current(
+    app: &App,
+    stored: Option<String>,
+    current: Option<&SecretString>,
+) -> Result<(), Error> {
+    let Some(stored) = stored else { return Ok(()) };
+    let current = current.ok_or(Error::WrongCurrent)?;
+    match app.hasher.verify(normalise(current.expose_secret()), Some(stored)).await? {
+        Verdict::Match { .. } => Ok(()),
+        Verdict::Mismatch => Err(Error::WrongCurrent),
+    }
+}
+
+/// Tells the owner at the primary address that the password is another one now.
+async fn tell(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<(), sqlx::Error> {
+    if let Some(email) = emails::flow::primary(conn, user).await? {
+        let mut mail = NewMail::to_email(PASSWORD_CHANGED, email).about(user);
+        if let Some(language) = &client.language {
+            mail.locale.clone_from(language);
+        }
+        app.outbox.enqueue(conn, mail).await?;
+    }
+    Ok(())
+}

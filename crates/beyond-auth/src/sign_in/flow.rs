@@ -1,0 +1,127 @@
+//! The only place that mints a session.
+
+use std::time::Duration;
+
+use super::model::{Error, Proof, SignedIn, Wish};
+use crate::audit::{self, Actor, Event};
+use crate::platform::crypto::token::Token;
+use crate::platform::db::Conn;
+use crate::platform::http::Client;
+use crate::platform::ids::{RefreshFamilyId, UserId};
+use crate::refresh;
+use crate::sessions::flow::Elevated;
+use crate::sessions::{self, Live, NewSession};
+use crate::settings::Settings;
+use crate::users::{self, Standing, User};
+
+/// Decides whether a person may come in, in the caller's transaction: the one policy for signing in and renewing.
+///
+/// The user's row is locked first, so a ban or deletion either comes before and is seen here, or waits and
+/// then ends the session that is minted next.
+pub(super) async fn admit(conn: &mut Conn, settings: &Settings, user_id: UserId) -> Result<User, Error> {
+    match users::flow::lock_standing(conn, user_id).await? {
+        Some(Standing::Good) => {}
+        Some(Standing::Banned) | None => return Err(Error::Refused),
+    }
+    let user = users::flow::find(conn, user_id).await?.ok_or(Error::Refused)?;
+    if !user.email_verified {
+        if settings.sign_up.require_verification {
+            return Err(Error::Refused);
+        }
+        users::flow::note_unproven_use(conn, user_id).await?;
+    }
+    Ok(user)
+}
+
+/// Lets a person in who has proven a first factor: policy, session and audit in the caller's transaction.
+pub async fn finish(
+    conn: &mut Conn,
+    settings: &Settings,
+    proof: &Proof,
+    wish: Wish,
+    client: &Client,
+) -> Result<SignedIn, Error> {
+    let user_id = proof.user_id;
+    let user = admit(conn, settings, user_id).await?;
+    let family = wish.refresh_token.then(RefreshFamilyId::new);
+    let new = NewSession {
+        user_id,
+        aal: 1,
+        amr: vec![proof.amr.to_owned()],
+        idle: settings.sessions.idle(),
+        absolute: settings.sessions.absolute(),
+        impersonator: None,
+        family,
+        inherited: None,
+    };
+    let (session, token) = sessions::flow::create(conn, &new, &Token::mint(), client).await?;
+    let event = Event::new("session.created", Actor::User(user_id))
+        .session(session.id)
+        .from(client)
+        .details(serde_json::json!({ "amr": session.amr, "aal": session.aal }));
+    audit::record(conn, event).await?;
+    let refresh_token = match family {
+        Some(family) => Some(refresh::flow::begin(conn, settings, &session, family, client).await?),
+        None => None,
+    };
+    Ok(SignedIn { session, token, user, refresh_token })
+}
+
+/// Counts a credential that the owner of a live session has just presented again.
+pub async fn step_up(
+    conn: &mut Conn,
+    live: &Live,
+    amr: &'static str,
+    client: &Client,
+) -> Result<Elevated, Error> {
+    let user_id = live.user.id;
+    match users::flow::lock_standing(conn, user_id).await? {
+        Some(Standing::Good) => {}
+        Some(Standing::Banned) | None => return Err(Error::Refused),
+    }
+    // The same factor again makes a session fresh, not stronger.
+    let elevated =
+        sessions::flow::elevate(conn, live, live.session.aal, amr).await.map_err(|error| match error {
+            sessions::flow::Error::Invalid => Error::Refused,
+            sessions::flow::Error::Database(error) => Error::Database(error),
+            sessions::flow::Error::Lookup(error) => Error::Database(error.into()),
+        })?;
+    let event = Event::new("session.verified", Actor::User(user_id))
+        .session(live.session.id)
+        .from(client)
+        .details(serde_json::json!({ "amr": amr }));
+    audit::record(conn, event).await?;
+    Ok(elevated)
+}
+
+/// How long somebody may act as a user.
+const IMPERSONATION_LIFE: Duration = Duration::from_hours(1);
+
+/// Lets the operator act as a user: a short session marked with who acts, never renewed. In the caller's
+/// transaction.
+pub async fn impersonate(
+    conn: &mut Conn,
+    user_id: UserId,
+    impersonator: &str,
+    client: &Client,
+) -> Result<SignedIn, Error> {
+    let user = users::flow::find(conn, user_id).await?.ok_or(Error::Refused)?;
+    let new = NewSession {
+        user_id,
+        aal: 1,
+        amr: Vec::new(),
+        idle: IMPERSONATION_LIFE,
+        absolute: IMPERSONATION_LIFE,
+        impersonator: Some(impersonator.to_owned()),
+        family: None,
+        inherited: None,
+    };
+    let (session, token) = sessions::flow::create(conn, &new, &Token::mint(), client).await?;
+    let event = Event::new("user.impersonated", Actor::Admin)
+        .on(user_id)
+        .session(session.id)
+        .from(client)
+        .details(serde_json::json!({ "impersonator": impersonator }));
+    audit::record(conn, event).await?;
+    Ok(SignedIn { session, token, user, refresh_token: None })
+}

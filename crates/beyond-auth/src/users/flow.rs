@@ -1,0 +1,88 @@
+//! What one does with users.
+
+use serde_json::{Map, Value};
+
+use super::model::{Profile, Standing, User};
+use super::store;
+use crate::app::App;
+use crate::audit::{self, Actor, Event};
+use crate::platform::db::Conn;
+use crate::platform::http::Client;
+use crate::platform::ids::UserId;
+
+/// Why a user was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such user.
+    #[error("there is no such user")]
+    NotFound,
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Makes a user, in the caller's transaction.
+pub async fn create(conn: &mut Conn, profile: &Profile) -> Result<UserId, sqlx::Error> {
+    store::insert(conn, profile).await
+}
+
+/// Reads a user, in the caller's transaction.
+pub async fn find(conn: &mut Conn, id: UserId) -> Result<Option<User>, sqlx::Error> {
+    store::find(conn, id).await
+}
+
+/// Whether the user may sign in; holds until the transaction ends, and keeps others from changing what proves who the
+/// user is. Whoever changes or checks credentials takes this lock before any other on what belongs to the user, and
+/// after the lock on an address: one order for all, so that nobody waits in a circle.
+pub async fn lock_standing(conn: &mut Conn, id: UserId) -> Result<Option<Standing>, sqlx::Error> {
+    store::lock_standing(conn, id).await
+}
+
+/// Notes that somebody came in before any address of the account was proven.
+pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
+    store::note_unproven_use(conn, id).await
+}
+
+/// The first proof of an address: if somebody came in before it, everything planted since then goes.
+pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
+    store::forget_unproven_use(conn, id).await
+}
+
+/// A change of profile; fields that are `None` stay.
+#[derive(Debug, Default)]
+pub struct ProfileChange {
+    /// `Some(None)` clears it.
+    pub name: Option<Option<String>>,
+    /// Replaces the whole object.
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// Changes a profile.
+pub async fn update_profile(
+    app: &App,
+    id: UserId,
+    change: &ProfileChange,
+    actor: Actor,
+    client: &Client,
+) -> Result<User, Error> {
+    let mut tx = app.db.begin("users.update_profile").await?;
+    let name = change.name.as_ref().map(Option::as_deref);
+    if !store::update_profile(&mut tx, id, name, change.metadata.as_ref()).await? {
+        return Err(Error::NotFound);
+    }
+    audit::record(&mut tx, Event::new("user.updated", actor).on(id).from(client)).await?;
+    let user = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+/// Deletes a user with everything that belongs to it; sessions end with the row.
+pub async fn delete(app: &App, id: UserId, actor: Actor, client: &Client) -> Result<(), Error> {
+    let mut tx = app.db.begin("users.delete").await?;
+    if !store::delete(&mut tx, id).await? {
+        return Err(Error::NotFound);
+    }
+    audit::record(&mut tx, Event::new("user.deleted", actor).on(id).from(client)).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! One's own profile over HTTP.
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::flow::{self, Error, ProfileChange};
+use super::model::{User, check_metadata, check_name};
+use crate::app::App;
+use crate::audit::Actor;
+use crate::platform::http::{Client, FieldErrors, Json, Problem};
+use crate::sessions::{CurrentSession, FreshSession};
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserResponse {
+    /// The user.
+    pub user: User,
+}
+
+/// Tells a field that was sent as `null` from one that was not sent.
+pub fn sent<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// What to change; a field that is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateProfileRequest {
+    /// Display name; `null` clears it.
+    #[serde(default, deserialize_with = "sent")]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    pub name: Option<Option<String>>,
+    /// Replaces the whole object; at most 8 KiB.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Map<String, Value>>,
+}
+
+impl UpdateProfileRequest {
+    /// Checks the values; all errors at once.
+    pub fn check(self) -> Result<ProfileChange, Problem> {
+        let mut errors = FieldErrors::default();
+        let name = self.name.map(|name| check_name(name.as_deref(), &mut errors));
+        if let Some(metadata) = &self.metadata {
+            check_metadata(metadata, &mut errors);
+        }
+        errors.finish()?;
+        Ok(ProfileChange { name, metadata: self.metadata })
+    }
+}
+
+/// Read one's own profile.
+#[utoipa::path(get, path = "/v1/users/me", tag = "users", security(("session" = []), ("cookie" = [])),
+    responses((status = 200, body = UserResponse)))]
+pub async fn me(CurrentSession(live): CurrentSession) -> Json<UserResponse> {
+    Json(UserResponse { user: live.user })
+}
+
+/// Change one's own profile.
+#[utoipa::path(patch, path = "/v1/users/me", tag = "users", security(("session" = []), ("cookie" = [])),
+    request_body = UpdateProfileRequest, responses((status = 200, body = UserResponse)))]
+pub async fn update_me(
+    State(app): State<App>,
+    CurrentSession(live): CurrentSession,
+    client: Client,
+    Json(body): Json<UpdateProfileRequest>,
+) -> Result<Json<UserResponse>, Problem> {
+    let change = body.check()?;
+    let id = live.user.id;
+    let user = flow::update_profile(&app, id, &change, Actor::User(id), &client).await?;
+    Ok(Json(UserResponse { user }))
+}
+
+/// Delete one's own account and everything that belongs to it. Needs a recent authentication.
+#[utoipa::path(delete, path = "/v1/users/me", tag = "users", security(("session" = []), ("cookie" = [])),
+    responses((status = 204, description = "Gone.")))]
+pub async fn delete_me(
+    State(app): State<App>,
+    FreshSession(live): FreshSession,
+    client: Client,
+) -> Result<StatusCode, Problem> {
+    let id = live.user.id;
+    flow::delete(&app, id, Actor::User(id), &client).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound => Self::not_found(),
+            Error::Database(error) => error.into(),
+        }
+    }
+}

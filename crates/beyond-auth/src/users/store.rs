@@ -1,0 +1,113 @@
+//! SQL on `auth.users`.
+
+use serde_json::{Map, Value};
+
+use super::model::{Profile, Standing, User};
+use crate::platform::db::Conn;
+use crate::platform::ids::UserId;
+
+/// Makes a user.
+pub async fn insert(conn: &mut Conn, profile: &Profile) -> Result<UserId, sqlx::Error> {
+    let id = UserId::new();
+    sqlx::query!(
+        "INSERT INTO auth.users (id, name, metadata) VALUES ($1, $2, $3)",
+        id.as_uuid(),
+        profile.name,
+        Value::Object(profile.metadata.clone()),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(id)
+}
+
+/// Reads a user with the primary address.
+pub async fn find(conn: &mut Conn, id: UserId) -> Result<Option<User>, sqlx::Error> {
+    sqlx::query_as!(
+        User,
+        r#"SELECT u.id AS "id: UserId", e.address AS "email?", e.verified_at IS NOT NULL AS "email_verified!",
+                  u.name, u.metadata, u.created_at, u.updated_at
+           FROM auth.users u
+           LEFT JOIN auth.emails e ON e.user_id = u.id AND e.is_primary
+           WHERE u.id = $1"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await
+}
+
+/// Reads whether the user may sign in, and holds that answer until the transaction ends: a ban waits for us, or we
+/// see it.
+///
+/// Exclusive, not shared: two transactions that share a row and then both want to change it wait for each other
+/// for ever. Rows that refer to the user may still be added beside us.
+pub async fn lock_standing(conn: &mut Conn, id: UserId) -> Result<Option<Standing>, sqlx::Error> {
+    let banned = sqlx::query_scalar!(
+        r#"SELECT banned_at IS NOT NULL AND (ban_expires_at IS NULL OR ban_expires_at > now()) AS "banned!"
+           FROM auth.users WHERE id = $1 FOR NO KEY UPDATE"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    Ok(banned.map(|banned| if banned { Standing::Banned } else { Standing::Good }))
+}
+
+/// Changes the profile: `None` leaves a field as it is; `Some(None)` clears the name.
+pub async fn update_profile(
+    conn: &mut Conn,
+    id: UserId,
+    name: Option<Option<&str>>,
+    metadata: Option<&Map<String, Value>>,
+) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "UPDATE auth.users
+         SET name = CASE WHEN $2 THEN $3 ELSE name END,
+             metadata = coalesce($4, metadata),
+             updated_at = now()
+         WHERE id = $1",
+        id.as_uuid(),
+        name.is_some(),
+        name.flatten(),
+        metadata.map(|metadata| Value::Object(metadata.clone())),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Deletes the user and, by cascade, everything that belongs to the user.
+pub async fn delete(conn: &mut Conn, id: UserId) -> Result<bool, sqlx::Error> {
+    let result =
+        sqlx::query!("DELETE FROM auth.users WHERE id = $1", id.as_uuid()).execute(&mut *conn).await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Notes that somebody came in before any address of the account was proven.
+pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE auth.users SET used_unproven = true
+         WHERE id = $1 AND NOT used_unproven
+           AND NOT EXISTS (SELECT FROM auth.emails e WHERE e.user_id = $1 AND e.verified_at IS NOT NULL)",
+        id.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Where somebody came in before the first proof of an address, removes what may have been planted: sessions,
+/// refresh tokens and the password. Whoever proved the address sets a new one by reset.
+pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH used AS (
+             UPDATE auth.users SET used_unproven = false WHERE id = $1 AND used_unproven RETURNING id),
+         ended AS (DELETE FROM auth.sessions s USING used WHERE s.user_id = used.id),
+         revoked AS (
+             UPDATE auth.refresh_families f SET revoked_at = now(), revoked_because = 'revoked'
+             FROM used WHERE f.user_id = used.id AND f.revoked_at IS NULL)
+         DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
+        id.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
