@@ -1,0 +1,106 @@
+//! Extractors that say in a handler's signature who may call it.
+
+use axum::extract::FromRequestParts;
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode, request};
+use secrecy::SecretString;
+
+use super::flow::{self, Error};
+use super::model::Live;
+use crate::app::App;
+use crate::platform::http::Problem;
+use crate::platform::http::credentials::{self, Credential};
+use crate::settings;
+
+/// The caller is signed in.
+#[derive(Clone, Debug)]
+pub struct CurrentSession(pub Live);
+
+/// The caller is signed in, in person, and presented a credential lately (10 minutes unless set otherwise).
+#[derive(Clone, Debug)]
+pub struct FreshSession(pub Live);
+
+impl FromRequestParts<App> for CurrentSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
+        let token = presented(parts, app).await?;
+        flow::verify(app, &token).await.map(Self).map_err(Problem::from)
+    }
+}
+
+impl FromRequestParts<App> for FreshSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
+        let CurrentSession(live) = CurrentSession::from_request_parts(parts, app).await?;
+        if live.session.impersonator.is_some() {
+            // It began with the operator's credential, not with one of the person's.
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "impersonated_session",
+                "Only the user in person may do this, not somebody who acts as the user.",
+            ));
+        }
+        let mut conn = app.db.acquire().await?;
+        let fresh = settings::load(&mut conn).await?.sessions.fresh();
+        if flow::is_fresh(&live, fresh) { Ok(Self(live)) } else { Err(step_up(fresh.as_secs())) }
+    }
+}
+
+/// The token that the request carries; cookies count for writes only from our own pages and those of origins that
+/// the project allows.
+async fn presented(parts: &request::Parts, app: &App) -> Result<SecretString, Problem> {
+    let cookie_name = credentials::session_cookie_name(&app.config.public_url);
+    match credentials::read(&parts.headers, cookie_name)? {
+        Credential::Bearer(token) => Ok(token),
+        Credential::Cookie(token) => {
+            let reads = matches!(parts.method, Method::GET | Method::HEAD);
+            if reads || settings::flow::may_write(app, &parts.headers).await? {
+                Ok(token)
+            } else {
+                Err(Problem::new(
+                    StatusCode::FORBIDDEN,
+                    "origin_not_allowed",
+                    "A write with the session cookie needs an allowed `Origin`.",
+                ))
+            }
+        }
+        Credential::None => Err(Problem::unauthenticated(
+            "missing_credentials",
+            "This call needs a session: `Authorization: Bearer session_…`.",
+        )),
+    }
+}
+
+/// The step-up demand of RFC 9470 §3.
+pub fn step_up(max_age: u64) -> Problem {
+    let challenge = format!(
+        "Bearer error=\"insufficient_user_authentication\", \
+         error_description=\"A more recent authentication is required\", max_age=\"{max_age}\""
+    );
+    let problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "insufficient_user_authentication",
+        "Present a credential again, then repeat the call.",
+    )
+    .with_member("max_age", max_age)
+    .with_member("acr_values", "aal1");
+    match HeaderValue::from_str(&challenge) {
+        Ok(value) => problem.with_header(header::WWW_AUTHENTICATE, value),
+        Err(_) => problem,
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid => Self::unauthenticated(
+                "invalid_token",
+                "The session token is not valid: it may have expired or been revoked.",
+            ),
+            Error::Database(error) => error.into(),
+            Error::Lookup(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a session is, stored and shown.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
+use crate::users::User;
+
+/// A session as its owner sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Session {
+    /// Also the id part of the token; worth nothing by itself.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Authenticator assurance level reached (NIST SP 800-63B): 1 or 2.
+    pub aal: i16,
+    /// Authentication methods used (RFC 8176 where it has a word).
+    pub amr: Vec<String>,
+    /// The owner's own name for the device.
+    pub label: Option<String>,
+    /// When it was signed in.
+    pub created_at: DateTime<Utc>,
+    /// Last use, exact to a minute.
+    pub last_seen_at: DateTime<Utc>,
+    /// When a credential was last presented; calls that need freshness count from here.
+    pub verified_at: DateTime<Utc>,
+    /// Ends then unless used before.
+    pub idle_expires_at: DateTime<Utc>,
+    /// Ends then in any case.
+    pub expires_at: DateTime<Utc>,
+    /// The organization that the person acts for.
+    pub organization_id: Option<OrganizationId>,
+    /// Who acts as the user, in the operator's words; `null` for the user in person.
+    pub impersonator: Option<String>,
+}
+
+/// What a sign-in has proven, about to become a session.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Who signed in.
+    pub user_id: UserId,
+    /// Assurance reached.
+    pub aal: i16,
+    /// Methods used.
+    pub amr: Vec<String>,
+    /// Ends after this long without use.
+    pub idle: Duration,
+    /// Ends after this long in any case.
+    pub absolute: Duration,
+    /// Who acts as the user, if it is not the user in person.
+    pub impersonator: Option<String>,
+    /// Which refresh tokens renew it.
+    pub family: Option<RefreshFamilyId>,
+    /// What it takes over, where it renews an earlier one.
+    pub inherited: Option<Inherited>,
+}
+
+/// What a renewed session takes over: renewing proves nothing anew.
+#[derive(Clone, Debug)]
+pub struct Inherited {
+    /// When a credential was last presented.
+    pub verified_at: DateTime<Utc>,
+    /// The owner's own name for the device.
+    pub label: Option<String>,
+    /// The organization that the person acts for.
+    pub organization_id: Option<OrganizationId>,
+    /// It ends then at the latest.
+    pub ends_by: DateTime<Utc>,
+}
+
+/// What a session stands for, apart from its life.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Assurance reached.
+    pub aal: i16,
+    /// Methods used.
+    pub amr: Vec<String>,
+    /// When a credential was last presented.
+    pub verified_at: DateTime<Utc>,
+    /// The owner's own name for the device.
+    pub label: Option<String>,
+    /// The organization that the person acts for.
+    pub organization_id: Option<OrganizationId>,
+}
+
+/// A session that was alive when the database looked, and its owner.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The session.
+    pub session: Session,
+    /// Its owner.
+    pub user: User,
+    /// Seconds since a credential was last presented, by the database's clock.
+    pub age_seconds: i64,
+    /// Whether last-seen is old enough to be written again.
+    pub stale: bool,
+}
+
+/// Which sessions of a user to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Just this one.
+    One(SessionId),
+    /// All but this one.
+    Others(SessionId),
+    /// All.
+    All,
+}
