@@ -1,0 +1,11 @@
+//! The operator's side: users, bans, settings, keys, behind the admin secret.
+//!
+//! Invariants: every route takes [`Admin`](crate::caller::Admin); every act is recorded in its own transaction; no
+//! secret is ever returned.
+
+pub mod flow;
+pub mod kek_rotations;
+pub mod settings;
+pub mod signing_keys;
+pub mod store;
+pub mod users;
