@@ -1,0 +1,86 @@
+//! Every route of the product.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::cors::cors;
+use crate::platform::http::middleware::{Edge, edge};
+use crate::platform::http::{openapi, problem};
+use crate::{
+    admin, door, emails, health, pages, password, refresh, sessions, sign_out, sign_up, signing_keys, users,
+};
+
+/// The routes, each registered together with its documentation.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        // Discovery and operations.
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(pages::contract::document))
+        .routes(routes!(signing_keys::routes::jwks))
+        .routes(routes!(signing_keys::routes::well_known_jwks))
+        // Users, sessions.
+        .routes(routes!(sign_up::routes::sign_up))
+        .routes(routes!(users::routes::me, users::routes::update_me, users::routes::delete_me))
+        .routes(routes!(door::routes::create, sessions::routes::list, sign_out::routes::revoke_several))
+        .routes(routes!(sessions::routes::verify, sessions::routes::update, sign_out::routes::current))
+        .routes(routes!(sign_out::routes::revoke))
+        .routes(routes!(door::routes::step_up))
+        .routes(routes!(sessions::introspection::introspect))
+        .routes(routes!(sessions::revocations::feed))
+        .routes(routes!(refresh::routes::create, refresh::routes::list))
+        .routes(routes!(refresh::routes::revoke))
+        .routes(routes!(door::routes::renewal::rotate))
+        .routes(routes!(signing_keys::routes::exchange))
+        // Email, password.
+        .routes(routes!(emails::routes::list))
+        .routes(routes!(emails::routes::redeem))
+        .routes(routes!(password::routes::change))
+        .routes(routes!(password::routes::check))
+        // The operator's side.
+        .routes(routes!(admin::users::list, admin::users::create))
+        .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))
+        .routes(routes!(admin::users::ban, admin::users::lift_ban))
+        .routes(routes!(admin::users::end_sessions))
+        .routes(routes!(admin::users::impersonate))
+        .routes(routes!(admin::signing_keys::list))
+        .routes(routes!(admin::signing_keys::rotate))
+        .routes(routes!(admin::signing_keys::remove))
+        .routes(routes!(admin::kek_rotations::create))
+        .routes(routes!(admin::settings::get, admin::settings::patch))
+}
+
+/// The contract: OpenAPI 3.1, generated from the routes.
+pub fn document() -> OpenApi {
+    openapi::with_problems(routes().split_for_parts().1)
+}
+
+/// The contract as it is committed and served: indented, with a newline at its end.
+pub fn write(document: &OpenApi) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The whole service. `extra` is what `dev` adds.
+pub fn router(app: &App, extra: Router) -> Router {
+    let edge_state = Edge {
+        trusted_proxies: app.config.trusted_proxies.clone().into(),
+        activity: Arc::clone(&app.activity),
+    };
+    let (api, contract) = routes().split_for_parts();
+    pages::contract::publish(write(&openapi::with_problems(contract)));
+    api.merge(pages::router())
+        .with_state(app.clone())
+        .merge(extra)
+        .fallback(problem::fallback)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), cors))
+        .layer(middleware::from_fn_with_state(edge_state, edge))
+}
