@@ -1,0 +1,27 @@
+//! The single integration binary: behaviour through HTTP, on real Postgres.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod architecture;
+mod bad_input;
+mod coalesce;
+mod config;
+mod dev;
+mod dev_postgres;
+mod documents;
+mod errors;
+mod jwt;
+mod kek;
+mod limits;
+mod mail;
+mod openapi;
+mod outage;
+mod pages;
+mod readme;
+mod refresh;
+mod schema;
+mod security;
+mod sessions;
+mod sign_up;
+mod start;
+mod support;
+mod unauthorized;

@@ -1,0 +1,99 @@
+//! Reading logs.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use http::Method;
+use serde_json::json;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::{
+    OTHER_PASSWORD, WRONG_PASSWORD, behind_a_proxy, redeem_code, redeem_token, sign_in, sign_up, token_in,
+    wrong_code,
+};
+use crate::support::app::{ADMIN_SECRET, PASSWORD};
+use crate::support::proxy::Weather;
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The runtime of this test is its one thread, so a subscriber of this thread hears the whole service.
+#[tokio::test]
+async fn the_most_talkative_log_of_a_full_journey_holds_no_secret() {
+    let page = Page::default();
+    let writer = page.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .with_span_events(FmtSpan::FULL);
+    // While there is but one subscriber, `tracing` asks for the opinion of whichever thread comes by a log line
+    // first, and that thread may belong to a test that listens to nothing.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _heard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+
+    let (app, proxy) = behind_a_proxy().await;
+    sign_up(&app.stranger(), "ada@example.com", PASSWORD).await.expect(202);
+    let mail = app.mail_to("ada@example.com").await;
+    let (token, code) = (token_in(&mail), mail.code().unwrap().to_owned());
+    redeem_code(&app.stranger(), "ada@example.com", &wrong_code(&code)).await.problem(400);
+    redeem_code(&app.stranger(), "ada@example.com", &code).await.expect(200);
+    redeem_token(&app.stranger(), &token).await.problem(400);
+    sign_in(&app.stranger(), "ada@example.com", WRONG_PASSWORD).await.problem(401);
+    let ada = app.sign_in("ada@example.com", PASSWORD).await;
+    let session = ada.token.clone();
+    let body = json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD });
+    ada.http.put("/v1/users/me/password", body).await.expect(204);
+
+    // Secrets where they do not belong: in paths, queries, headers, malformed bodies.
+    for path in [
+        format!("/v1/sessions/{session}"),
+        format!("/v1/sessions?token={session}"),
+        format!("/{session}/{PASSWORD}"),
+        format!("/v1/email-verifications/redemptions?token={token}"),
+    ] {
+        ada.http.get(&path).await;
+        app.http.delete(&path).await;
+    }
+    let forged = format!("{session}A");
+    app.http.with_bearer(&forged).get("/v1/sessions/current").await.problem(401);
+    app.http.with_bearer(&session).get("/v1/admin/users").await.problem(401);
+    let request =
+        app.http.request(Method::GET, "/v1/users/me").header("cookie", format!("beyond_session={session}"));
+    app.http.send(request).await.expect(200);
+    for body in [
+        format!("{{\"method\": \"password\", \"email\": \"ada@example.com\", \"password\": \"{PASSWORD}"),
+        format!("{{\"method\": \"password\", \"email\": [\"{PASSWORD}\"], \"password\": [\"{PASSWORD}\"]}}"),
+        format!("{{\"method\": \"{PASSWORD}\", \"{PASSWORD}\": 1}}"),
+    ] {
+        let request =
+            app.http.request(Method::POST, "/v1/sessions").header("content-type", "application/json");
+        assert!(app.http.send(request.body(body)).await.status.is_client_error());
+    }
+    // And while the database is away, when errors are logged.
+    proxy.set(Weather::Refusing).await;
+    ada.http.get("/v1/sessions/current").await.problem(503);
+    sign_in(&app.stranger(), "ada@example.com", PASSWORD).await.problem(503);
+    redeem_token(&app.stranger(), &token).await.problem(503);
+
+    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("request_id") && text.contains("mail sent"), "the log was not heard:\n{text}");
+    for secret in [PASSWORD, OTHER_PASSWORD, WRONG_PASSWORD, ADMIN_SECRET, &session[41..], &token[36..]] {
+        assert!(!text.contains(secret), "{secret} was logged");
+    }
+    let code_is_logged = text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == code);
+    assert!(!code_is_logged, "a code was logged");
+    assert!(!text.contains("ada@example.com"), "an address was logged");
+}
