@@ -148,8 +148,13 @@ impl<B: Backend> Lane<B> {
             return Err(outage.error.clone());
         }
         let after = self.news.losses.load(Relaxed);
-        let connected = timeout(self.options.timeout, self.backend.connect()).await;
-        match connected.unwrap_or_else(|_| Err(timed_out())) {
+        let mut connected = self.attempt().await;
+        if connected.is_err() && self.news.successes.load(Relaxed) != successes {
+            // Another lane got through meanwhile. An attempt that began while Postgres recovered from a crash may
+            // have been left without any answer.
+            connected = self.attempt().await;
+        }
+        match connected {
             Ok(connection) => {
                 self.news.successes.fetch_add(1, Relaxed);
                 if self.outage.take().is_some() {
@@ -168,6 +173,10 @@ impl<B: Backend> Lane<B> {
                 Err(error)
             }
         }
+    }
+
+    async fn attempt(&mut self) -> Result<B::Connection, sqlx::Error> {
+        timeout(self.options.timeout, self.backend.connect()).await.unwrap_or_else(|_| Err(timed_out()))
     }
 }
 
