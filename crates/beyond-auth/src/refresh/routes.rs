@@ -16,6 +16,7 @@ use crate::platform::http::extract::OptionalJson;
 use crate::platform::http::{Client, FieldErrors, Json, Page, PageQuery, Path, Problem, Query};
 use crate::platform::ids::{RefreshFamilyId, RefreshTokenId};
 use crate::sessions::CurrentSession;
+use crate::sessions::model::check_label;
 
 /// A new refresh token.
 #[derive(Serialize, ToSchema)]
@@ -66,13 +67,7 @@ pub struct CreateRefreshTokenRequest {
 impl CreateRefreshTokenRequest {
     fn check(self) -> Result<Option<String>, Problem> {
         let mut errors = FieldErrors::default();
-        let label = self.label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
-        if label.as_deref().is_some_and(|label| label.chars().count() > 100) {
-            errors.push("/label", "too_long", "at most 100 characters");
-        }
-        if label.as_deref().is_some_and(|label| label.chars().any(char::is_control)) {
-            errors.push("/label", "invalid_character", "must not contain control characters");
-        }
+        let label = check_label(self.label.as_deref(), &mut errors);
         errors.finish()?;
         Ok(label)
     }

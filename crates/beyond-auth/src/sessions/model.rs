@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::platform::http::FieldErrors;
 use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
 use crate::users::User;
 
@@ -36,6 +37,21 @@ pub struct Session {
     pub organization_id: Option<OrganizationId>,
     /// Who acts as the user, in the operator's words; `null` for the user in person.
     pub impersonator: Option<String>,
+}
+
+/// Longest name of a device, in characters.
+pub const LABEL_LIMIT: usize = 100;
+
+/// Checks a person's own name for a device: printable, of bounded length, `None` when nothing is left of it.
+pub fn check_label(label: Option<&str>, errors: &mut FieldErrors) -> Option<String> {
+    let label = label?.trim();
+    if label.chars().count() > LABEL_LIMIT {
+        errors.push("/label", "too_long", format!("at most {LABEL_LIMIT} characters"));
+    }
+    if label.chars().any(char::is_control) {
+        errors.push("/label", "invalid_character", "must not contain control characters");
+    }
+    (!label.is_empty()).then(|| label.to_owned())
 }
 
 /// What a sign-in has proven, about to become a session.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::device::{self, Description};
 use super::extract::CurrentSession;
 use super::flow;
-use super::model::{Live, Session};
+use super::model::{Live, Session, check_label};
 use super::store::Device;
 use crate::app::App;
 use crate::platform::http::{FieldErrors, Json, Page, PageQuery, Problem, Query};
@@ -59,14 +59,8 @@ pub async fn update(
     Json(body): Json<UpdateSessionRequest>,
 ) -> Result<Json<CurrentSessionResponse>, Problem> {
     if let Some(label) = body.label {
-        let label = label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
         let mut errors = FieldErrors::default();
-        if label.as_deref().is_some_and(|label| label.chars().count() > 100) {
-            errors.push("/label", "too_long", "at most 100 characters");
-        }
-        if label.as_deref().is_some_and(|label| label.chars().any(char::is_control)) {
-            errors.push("/label", "invalid_character", "must not contain control characters");
-        }
+        let label = check_label(label.as_deref(), &mut errors);
         errors.finish()?;
         flow::rename(&app, live.session.id, label.as_deref()).await?;
         live.session.label = label;
