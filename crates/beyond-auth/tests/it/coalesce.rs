@@ -21,7 +21,6 @@ use beyond_auth::{
     },
     serve,
 };
-use http::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, PgConnection};
@@ -29,7 +28,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::support::{
     TestApp,
     app::{ADMIN_SECRET, KEY, cheap_hashes},
-    client::{Answer, Http},
+    client::Http,
     database_config,
 };
 
@@ -106,23 +105,11 @@ impl Load {
     }
 }
 
-/// Asks about the current session until the answer is one: a machine that many tests share may be too busy at times,
-/// and says so by 503.
-async fn settled(http: &Http, method: Method) -> Answer {
-    loop {
-        let answer = http.send(http.request(method.clone(), "/v1/sessions/current")).await;
-        if answer.status != 503 {
-            return answer;
-        }
-    }
-}
-
 /// More of them (2000, say) by hand; each takes a while in a debug build under load.
-const ROUNDS: u32 = 80;
+const ROUNDS: u32 = 500;
 const WORKERS: u32 = 8;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "sign-outs of one user's many sessions under this load are answered 503 for minutes: to be understood first"]
 async fn what_one_instance_has_revoked_the_next_request_on_another_is_refused_under_load() {
     let here = TestApp::start().await;
     let there = TestApp::on(Arc::clone(&here.database)).await;
@@ -131,7 +118,7 @@ async fn what_one_instance_has_revoked_the_next_request_on_another_is_refused_un
     // The load asks for just the sessions that are being revoked, so that their keys are always in flight.
     let current: Arc<Vec<AtomicU64>> = Arc::new((0..WORKERS).map(|_| AtomicU64::new(1)).collect());
     let slots = Arc::clone(&current);
-    let load = Load::start(&there.http, 16, move |number| {
+    let load = Load::start(&there.http, 64, move |number| {
         u32::try_from(slots[number % slots.len()].load(Ordering::Relaxed)).unwrap()
     });
     let workers = (0..WORKERS).map(|worker| {
@@ -141,11 +128,9 @@ async fn what_one_instance_has_revoked_the_next_request_on_another_is_refused_un
             for number in (worker + 1..=ROUNDS).step_by(WORKERS as usize) {
                 current[worker as usize].store(u64::from(number), Ordering::Relaxed);
                 let (here, there) = (here.with_bearer(&token(number)), there.with_bearer(&token(number)));
-                settled(&there, Method::GET).await.expect(200);
-                let revoked = settled(&here, Method::DELETE).await;
-                // A repetition after a 503 may find that the first try had been carried out.
-                assert!([204, 401].contains(&revoked.status.as_u16()), "{}", revoked.text);
-                if settled(&there, Method::GET).await.status != 401 {
+                there.get("/v1/sessions/current").await.expect(200);
+                here.delete("/v1/sessions/current").await.expect(204);
+                if there.get("/v1/sessions/current").await.status != 401 {
                     stale += 1;
                 }
             }
@@ -159,7 +144,7 @@ async fn what_one_instance_has_revoked_the_next_request_on_another_is_refused_un
     let answers = load.stop().await;
     assert_eq!(stale, 0, "of {ROUNDS} revocations were not seen at once");
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!(count(&answers.other), 0);
+    assert_eq!((count(&answers.unavailable), count(&answers.other)), (0, 0));
     assert!(count(&answers.ok) > u64::from(ROUNDS), "there was no load");
 }
 
@@ -205,21 +190,16 @@ async fn while_the_database_is_dead_every_answer_is_503_and_soon_after_its_retur
 
         let back = Instant::now();
         while http.with_bearer(&token(1)).get("/v1/sessions/current").await.status != 200 {
-            // 2 s where the machine has nothing else to do; here many tests share it.
-            assert!(back.elapsed() < Duration::from_secs(10), "still not served 10 s after the return");
+            assert!(back.elapsed() < Duration::from_secs(2), "still not served 2 s after the return");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // Every lane finds its way back, too: soon no request in many is refused.
-        loop {
-            let unavailable = load.answers.unavailable.load(Ordering::Relaxed);
-            let served = load.answers.ok.load(Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let quiet = load.answers.unavailable.load(Ordering::Relaxed) == unavailable;
-            if quiet && load.answers.ok.load(Ordering::Relaxed) > served {
-                break;
-            }
-            assert!(back.elapsed() < Duration::from_secs(30), "a lane never came back");
-        }
+        // Every lane has found its way back, too: no request in many is refused.
+        tokio::time::sleep(Duration::from_secs(2).saturating_sub(back.elapsed())).await;
+        let unavailable = load.answers.unavailable.load(Ordering::Relaxed);
+        let served = load.answers.ok.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(load.answers.unavailable.load(Ordering::Relaxed), unavailable);
+        assert!(load.answers.ok.load(Ordering::Relaxed) > served, "the load is stuck");
     }
     let answers = load.stop().await;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

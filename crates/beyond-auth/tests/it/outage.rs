@@ -15,15 +15,15 @@ use crate::support::cluster::Database;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::{TestApp, database};
 
-/// The service is to work again 2 s after Postgres does; the suite runs many tests on few processors.
-const RECOVERY: Duration = Duration::from_secs(6);
-/// Nobody waits longer than this for a 503: twice what it takes, for the same reason.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// The service is to work again this soon after Postgres does.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// Nobody waits longer than this for a 503.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Nor this, where the network swallows what is sent: only a time limit tells.
-const SILENCE_PATIENCE: Duration = Duration::from_secs(14);
+const SILENCE_PATIENCE: Duration = Duration::from_secs(8);
 /// Connections that silence has cut are only found out by requests that they leave without an answer. After this long
 /// none may be left.
-const SILENCE_RECOVERY: Duration = Duration::from_secs(10);
+const SILENCE_RECOVERY: Duration = Duration::from_secs(5);
 
 /// The service, reaching its database through a network that can fail.
 async fn behind_a_proxy() -> (TestApp, Proxy) {

@@ -7,6 +7,7 @@
 pub mod coalesce;
 mod conn;
 pub mod migrate;
+mod opening;
 mod unavailable;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use conn::{Conn, Tx};
+use opening::undisturbed;
 pub use unavailable::{Constraint, is_unavailable};
 
 /// What stands between us and Postgres.
@@ -93,7 +95,15 @@ impl Db {
 
     /// A connection outside a transaction: each statement stands alone.
     pub async fn acquire(&self) -> Result<Conn, sqlx::Error> {
-        Ok(Conn::pooled(self.pool.acquire().await?, self.pooler))
+        // Where none lies idle and there may be more, acquiring means opening.
+        let opens = self.pool.num_idle() == 0 && self.pool.size() < self.pool.options().get_max_connections();
+        let conn = if opens {
+            let pool = self.pool.clone();
+            undisturbed(async move { pool.acquire().await }).await?
+        } else {
+            self.pool.acquire().await?
+        };
+        Ok(Conn::pooled(conn, self.pooler))
     }
 
     /// Begins a transaction. `name` appears in traces. Rolled back unless [`Tx::commit`] is called.

@@ -204,6 +204,6 @@ fn is_connection_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-fn timed_out() -> sqlx::Error {
+pub(super) fn timed_out() -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time"))
 }

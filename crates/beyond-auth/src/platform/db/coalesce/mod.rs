@@ -24,7 +24,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use super::{Conn, DatabaseConfig, Pooler, connect_options, is_unavailable};
+use super::{Conn, DatabaseConfig, Pooler, connect_options, is_unavailable, undisturbed};
 use queue::{Queue, Refused, Waiter};
 
 /// How much a coalescer takes on.
@@ -139,7 +139,8 @@ impl<K: Send + Sync + 'static, V: Send + 'static> Coalescer<K, V> {
         L: Lookup<Key = K, Answer = V>,
     {
         let connect = lane_options(config)?;
-        Ok(Self::start(Postgres { connect, pooler: config.pooler, lookup }, options))
+        let backend = Postgres { connect, pooler: config.pooler, timeout: options.timeout, lookup };
+        Ok(Self::start(backend, options))
     }
 
     fn start<B: Backend<Key = K, Answer = V>>(backend: B, options: Options) -> Self {
@@ -199,6 +200,7 @@ fn lane_options(config: &DatabaseConfig) -> Result<PgConnectOptions, sqlx::Error
 struct Postgres<L> {
     connect: PgConnectOptions,
     pooler: Pooler,
+    timeout: Duration,
     lookup: L,
 }
 
@@ -208,7 +210,12 @@ impl<L: Lookup> Backend for Postgres<L> {
     type Answer = L::Answer;
 
     async fn connect(&self) -> Result<Conn, sqlx::Error> {
-        let connection = PgConnection::connect_with(&self.connect).await?;
+        let (options, limit) = (self.connect.clone(), self.timeout);
+        let opening = async move {
+            let opened = tokio::time::timeout(limit, PgConnection::connect_with(&options)).await;
+            opened.unwrap_or_else(|_| Err(lane::timed_out()))
+        };
+        let connection = undisturbed(opening).await?;
         Ok(Conn::dedicated(connection, self.pooler))
     }
 
