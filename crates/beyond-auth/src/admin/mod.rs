@@ -5,6 +5,7 @@
 
 pub mod flow;
 pub mod kek_rotations;
+pub mod passkeys;
 pub mod settings;
 pub mod signing_keys;
 pub mod store;

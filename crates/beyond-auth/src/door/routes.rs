@@ -1,6 +1,7 @@
 //! Signing in over HTTP.
 
 pub mod client_config;
+pub mod passkey;
 pub mod renewal;
 
 use std::fmt;
@@ -31,6 +32,8 @@ use crate::users::User;
 pub enum CreateSessionRequest {
     /// Address and password.
     Password(PasswordSignIn),
+    /// A passkey, alone or as the second factor.
+    Passkey(passkey::PasskeySignIn),
 }
 
 /// Sign-in with address and password.
@@ -134,6 +137,7 @@ pub async fn create(
             let outcome = password::flow::sign_in(&app, &email, &body.password, wish, &client).await?;
             Ok(answer(&app, outcome, body.cookie))
         }
+        "passkey" => passkey::sign_in(&app, body, &client).await,
         _ => Err(unknown_method()),
     }
 }
@@ -176,6 +180,7 @@ pub async fn step_up(
             let body: PasswordStepUp = json::decode(body)?;
             password::flow::step_up(&app, &live, &body.password, &client).await?
         }
+        "passkey" => passkey::step_up(&app, &live, body, &client).await?,
         _ => return Err(unknown_method()),
     };
     let by_cookie = sessions::cookie::carries(&app, &headers);
@@ -196,6 +201,8 @@ pub async fn step_up(
 pub enum StepUpRequest {
     /// The account's password.
     Password(PasswordStepUp),
+    /// A passkey.
+    Passkey(passkey::PasskeyStepUp),
 }
 
 /// Step-up with the password of the session's owner.
@@ -219,7 +226,7 @@ fn take_method(body: &mut Value) -> Result<String, Problem> {
 }
 
 fn unknown_method() -> Problem {
-    Problem::invalid(vec![]).with_error("/method", "unknown_value", "must be `password`")
+    Problem::invalid(vec![]).with_error("/method", "unknown_value", "must be `password` or `passkey`")
 }
 
 /// 201 with the new session, or 202 with what is still due.

@@ -132,13 +132,13 @@ pub async fn remove(app: &App, live: &Live, id: PasskeyId, client: &Client) -> R
         return Err(Error::Ended);
     }
     let settings = settings::load(&mut tx).await?;
-    let name = store::delete(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
-    if !users::flow::has_way_in(&mut tx, &settings, user).await? {
+    let deleted = store::delete(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
+    if deleted.user_verified && !users::flow::has_way_in(&mut tx, &settings, user).await? {
         return Err(Error::LastWayIn);
     }
     let event = Event::new("passkey.removed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event.details(serde_json::json!({ "passkey_id": id }))).await?;
-    tell(app, &mut tx, mails::PASSKEY_REMOVED, user, &name, Some(client)).await?;
+    tell(app, &mut tx, mails::PASSKEY_REMOVED, user, &deleted.name, Some(client)).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(())
@@ -148,10 +148,10 @@ pub async fn remove(app: &App, live: &Live, id: PasskeyId, client: &Client) -> R
 pub async fn remove_for(app: &App, user: UserId, id: PasskeyId, client: &Client) -> Result<(), Error> {
     let mut tx = app.db.begin("passkeys.remove_for").await?;
     users::flow::lock_standing(&mut tx, user).await?.ok_or(Error::NotFound)?;
-    let name = store::delete(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
+    let deleted = store::delete(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
     let event = Event::new("passkey.removed", Actor::Admin).on(user).from(client);
     audit::record(&mut tx, event.details(serde_json::json!({ "passkey_id": id }))).await?;
-    tell(app, &mut tx, mails::PASSKEY_REMOVED, user, &name, None).await?;
+    tell(app, &mut tx, mails::PASSKEY_REMOVED, user, &deleted.name, None).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(())

@@ -195,10 +195,20 @@ pub async fn rename(
     .await
 }
 
-/// Deletes a passkey of a user; answers with its name.
-pub async fn delete(conn: &mut Conn, user: UserId, id: PasskeyId) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "DELETE FROM auth.passkeys WHERE id = $1 AND user_id = $2 RETURNING name",
+/// A passkey that is gone.
+#[derive(Debug)]
+pub struct Deleted {
+    /// Its name.
+    pub name: String,
+    /// Whether it opened the door alone.
+    pub user_verified: bool,
+}
+
+/// Deletes a passkey of a user.
+pub async fn delete(conn: &mut Conn, user: UserId, id: PasskeyId) -> Result<Option<Deleted>, sqlx::Error> {
+    sqlx::query_as!(
+        Deleted,
+        "DELETE FROM auth.passkeys WHERE id = $1 AND user_id = $2 RETURNING name, user_verified",
         id.as_uuid(),
         user.as_uuid(),
     )

@@ -75,6 +75,7 @@ pub(super) async fn due(
         return Ok(None);
     }
     let mut factors = store::factors(conn, user).await?;
+    factors.retain(|factor| *factor != Factor::Passkey || settings.passkeys.enabled);
     if !required && !factors.contains(&Factor::Totp) {
         return Ok(None);
     }

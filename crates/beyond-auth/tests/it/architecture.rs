@@ -28,8 +28,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
+    ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
-    ("door", &["emails", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
+    ("door", &["emails", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
         "admin",
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "door",
             "emails",
+            "passkeys",
             "password",
             "sessions",
             "settings",
@@ -68,6 +70,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.passwords", "the same statement"),
     ("users::store", "auth.sign_in_attempts", "the same statement"),
     ("users::store", "auth.totp_factors", "the same statement"),
+    ("users::store", "auth.passkeys", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
@@ -101,6 +104,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("argon2", &["platform::crypto"]),
     ("aws_lc_rs::digest", &["dev", "platform"]),
     ("aws_lc_rs", &["platform::crypto"]),
+    // What authenticators write is read in one room.
+    ("ciborium", &["passkeys::ceremony", "platform::crypto"]),
     ("getrandom", &["platform::crypto"]),
     ("lettre", &["app", "dev", "platform::config", "platform::mail"]),
     ("minijinja", &["dev", "pages", "platform::mail"]),
