@@ -17,6 +17,7 @@ mod mail;
 mod openapi;
 mod outage;
 mod pages;
+mod passkeys;
 mod readme;
 mod refresh;
 mod schema;

@@ -2,6 +2,8 @@
 
 mod account_enumeration;
 mod ban_race;
+mod challenge_confusion;
+mod cloned_authenticator;
 mod cookie_tossing;
 mod email_tricks;
 mod guessing;
@@ -9,11 +11,13 @@ mod host_header;
 mod leaky_logs;
 mod mass_assignment;
 mod parallel_redemption;
+mod passkey_replay;
 mod planted_account;
 mod prefetching_scanner;
 mod session_fixation;
 mod stolen_dump;
 mod token_forgery;
+mod webauthn_malformed;
 
 use std::sync::Arc;
 

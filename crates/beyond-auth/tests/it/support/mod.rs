@@ -1,6 +1,7 @@
 //! What tests stand on: a database of their own, the service over HTTP, a mailbox, people.
 
 pub mod app;
+pub mod authenticator;
 pub mod client;
 pub mod cluster;
 pub mod golden;
