@@ -232,7 +232,6 @@ pub async fn related_origins(State(app): State<App>) -> Result<Json<RelatedOrigi
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let conflict = |code, detail: String| Self::new(StatusCode::CONFLICT, code, detail);
         match error {
             Error::Disabled => Self::new(
                 StatusCode::FORBIDDEN,
@@ -247,15 +246,21 @@ impl From<Error> for Problem {
             Error::Invalid(refusal) => {
                 Self::invalid(vec![]).with_error("/credential", "invalid_passkey", refusal.to_string())
             }
-            Error::Taken => conflict("passkey_taken", "This passkey is registered already.".to_owned()),
-            Error::TooMany => conflict(
+            Error::Taken => Self::new(
+                StatusCode::CONFLICT,
+                "passkey_taken",
+                "This passkey is registered already.",
+            ),
+            Error::TooMany => Self::new(
+                StatusCode::CONFLICT,
                 "too_many_passkeys",
                 format!("An account holds at most {MOST_PASSKEYS} passkeys. Remove one first."),
             ),
             Error::NotFound => Self::not_found(),
-            Error::LastWayIn => conflict(
+            Error::LastWayIn => Self::new(
+                StatusCode::CONFLICT,
                 "last_way_in",
-                "This is the last way into the account. Add another one first.".to_owned(),
+                "This is the last way into the account. Add another one first.",
             ),
             Error::Ended => crate::sessions::flow::Error::Invalid.into(),
             Error::SignIn(error) => error.into(),

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD, Person};
+use crate::passkeys;
+use crate::support::authenticator::Authenticator;
 use crate::support::client::{Answer, Http};
 
 /// Who may call.
@@ -35,6 +37,8 @@ enum Id {
     RefreshToken,
     /// A key that signs JWTs.
     SigningKey,
+    /// A passkey of another user.
+    Passkey,
     /// Another user.
     User,
 }
@@ -89,6 +93,13 @@ const CASES: &[Case] = &[
         || json!({ "current_password": PASSWORD, "password": "nine loud mountains" }),
     ),
     ("POST", "/v1/password-checks", Public, Id::None, none),
+    ("POST", "/v1/users/me/passkeys/registration-options", Fresh, Id::None, || json!({})),
+    ("POST", "/v1/users/me/passkeys", Fresh, Id::None, none),
+    ("GET", "/v1/users/me/passkeys", Session, Id::None, none),
+    ("PATCH", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, none),
+    ("POST", "/v1/passkeys/authentication-options", Public, Id::None, none),
+    ("GET", "/.well-known/webauthn", Public, Id::None, none),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -98,6 +109,7 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/admin/users/{id}/ban", Admin, Id::User, none),
     ("DELETE", "/v1/admin/users/{id}/sessions", Admin, Id::User, none),
     ("POST", "/v1/admin/users/{id}/impersonations", Admin, Id::User, || json!({ "actor": "Eve" })),
+    ("DELETE", "/v1/admin/users/{id}/passkeys/{passkey_id}", Admin, Id::User, none),
     ("GET", "/v1/admin/signing-keys", Admin, Id::None, none),
     ("POST", "/v1/admin/signing-keys/rotations", Admin, Id::None, || json!({ "immediate": true })),
     ("DELETE", "/v1/admin/signing-keys/{kid}", Admin, Id::SigningKey, none),
@@ -153,6 +165,7 @@ struct World {
     adas_session: String,
     adas_refresh_token: String,
     signing_key: String,
+    adas_passkey: String,
 }
 
 impl World {
@@ -165,7 +178,9 @@ impl World {
         let adas_refresh_token = made["refresh_token"]["id"].as_str().unwrap().to_owned();
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
-        Self { app, eve, ada, adas_session, adas_refresh_token, signing_key }
+        let passkey = passkeys::register(&ada, &mut Authenticator::new(&app)).await;
+        let adas_passkey = passkey["id"].as_str().unwrap().to_owned();
+        Self { app, eve, ada, adas_session, adas_refresh_token, signing_key, adas_passkey }
     }
 
     async fn call(&self, http: &Http, case: &Case, decorate: impl FnOnce(Request) -> Request) -> Answer {
@@ -175,7 +190,8 @@ impl World {
             Id::Session => path.replace("{id}", &self.adas_session),
             Id::RefreshToken => path.replace("{id}", &self.adas_refresh_token),
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
-            Id::User => path.replace("{id}", &self.ada.id),
+            Id::Passkey => path.replace("{id}", &self.adas_passkey),
+            Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
         };
         // Parameters that would be accepted, so that nothing but the missing right refuses.
         let path = if (*method, path.as_str()) == ("DELETE", "/v1/sessions") {
@@ -200,6 +216,8 @@ impl World {
         let keys = self.app.admin.get("/v1/admin/signing-keys").await.expect(200);
         assert_eq!(keys["data"].as_array().unwrap().len(), 1);
         assert_eq!(keys["data"][0]["state"], "active");
+        let passkeys = self.ada.http.get("/v1/users/me/passkeys").await.expect(200);
+        assert_eq!(passkeys["data"][0]["name"], "Passkey");
         let users = self.app.admin.get("/v1/admin/users").await.expect(200);
         assert_eq!(users["data"].as_array().unwrap().len(), 2);
         assert!(users["data"].as_array().unwrap().iter().all(|user| user["banned_at"].is_null()));
@@ -336,7 +354,12 @@ async fn an_id_in_the_path_opens_nothing_of_somebody_else() {
         {
             let path = case.1.replace("{id}", id);
             let method = Method::from_bytes(case.0.as_bytes()).unwrap();
-            let missing = world.eve.http.send(world.eve.http.request(method, &path)).await;
+            let mut request = world.eve.http.request(method, &path);
+            let body = (case.4)();
+            if !body.is_null() {
+                request = request.json(&body);
+            }
+            let missing = world.eve.http.send(request).await;
             assert_eq!(missing.problem(404), "not_found", "{} {path}", case.0);
         }
         tried += 1;
