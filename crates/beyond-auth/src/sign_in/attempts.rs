@@ -86,6 +86,11 @@ pub(super) async fn due(
     Ok(Some(Due { factors, enrolment_required }))
 }
 
+/// The second factors of a user that could be presented now.
+pub async fn factors_of(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
+    store::factors(conn, user).await
+}
+
 /// Reads a presented token. `None` when it is unknown, spent, expired or tried too often.
 pub async fn open(conn: &mut Conn, token: &Token<Attempt>) -> Result<Option<OpenAttempt>, sqlx::Error> {
     store::find_open(conn, token.id().into(), &token.hash(), MAX_TRIES).await
