@@ -32,4 +32,5 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
 pub mod signing_keys;
+pub mod totp;
 pub mod users;

@@ -98,12 +98,14 @@ pub async fn sign_in(app: &App, presented: &Presented, wish: Wish, client: &Clie
 pub async fn second_factor(
     app: &App,
     attempt_token: &SecretString,
+    refresh_token: bool,
     presented: &Presented,
     client: &Client,
 ) -> Result<SignedIn, Error> {
     let mut conn = app.db.acquire().await?;
     let settings = enabled(&mut conn).await?;
-    let open = attempts::open_text(&mut conn, attempt_token).await?;
+    let mut open = attempts::open_text(&mut conn, attempt_token).await?;
+    open.wish.refresh_token |= refresh_token;
     attempts::count_try(&mut conn, &open).await?;
     let challenge = spend(&mut conn, presented, Purpose::SecondFactor(open.id)).await?;
     let found = store::find_by_credential(&mut conn, presented.answer.credential_id()).await?;

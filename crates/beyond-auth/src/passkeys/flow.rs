@@ -14,7 +14,9 @@ use crate::platform::ids::{ChallengeId, PasskeyId, UserId};
 use crate::platform::mail::outbox::NewMail;
 use crate::sessions::Live;
 use crate::sessions::device::describe;
+use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
+use crate::sign_in::{Factor, attempts};
 use crate::users::{self, Standing};
 
 /// The settings, provided that passkeys may be used.
@@ -135,6 +137,12 @@ pub async fn remove(app: &App, live: &Live, id: PasskeyId, client: &Client) -> R
     let deleted = store::delete(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
     if deleted.user_verified && !users::flow::has_way_in(&mut tx, &settings, user).await? {
         return Err(Error::LastWayIn);
+    }
+    if settings.mfa.policy == MfaPolicy::Required {
+        let left = attempts::factors_of(&mut tx, user).await?;
+        if !left.iter().any(|factor| *factor != Factor::RecoveryCode) {
+            return Err(Error::LastFactor);
+        }
     }
     let event = Event::new("passkey.removed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event.details(serde_json::json!({ "passkey_id": id }))).await?;

@@ -134,6 +134,9 @@ pub enum Error {
     /// Without it nobody could sign in to the account any more.
     #[error("the last way in stays")]
     LastWayIn,
+    /// The project asks for a second factor, and this is the last.
+    #[error("the last second factor stays")]
+    LastFactor,
     /// The account was banned or deleted meanwhile.
     #[error("the session has ended")]
     Ended,

@@ -262,6 +262,11 @@ impl From<Error> for Problem {
                 "last_way_in",
                 "This is the last way into the account. Add another one first.",
             ),
+            Error::LastFactor => Self::new(
+                StatusCode::CONFLICT,
+                "last_factor",
+                "The project asks for a second factor and this is the last. Enrol another one first.",
+            ),
             Error::Ended => crate::sessions::flow::Error::Invalid.into(),
             Error::SignIn(error) => error.into(),
             Error::Database(error) => error.into(),

@@ -10,7 +10,7 @@ use crate::platform::crypto::token::{Attempt, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, UserId};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::settings::model::MfaPolicy;
 
 /// Second factors that one attempt may be tried with.
@@ -74,8 +74,7 @@ pub(super) async fn due(
     if settings.mfa.policy == MfaPolicy::Off {
         return Ok(None);
     }
-    let mut factors = store::factors(conn, user).await?;
-    factors.retain(|factor| *factor != Factor::Passkey || settings.passkeys.enabled);
+    let mut factors = usable(conn, settings, user).await?;
     if !required && !factors.contains(&Factor::Totp) {
         return Ok(None);
     }
@@ -85,6 +84,19 @@ pub(super) async fn due(
         factors.clear();
     }
     Ok(Some(Due { factors, enrolment_required }))
+}
+
+/// The second factors of a user that could be presented now.
+pub async fn factors_of(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
+    let settings = settings::load(conn).await?;
+    usable(conn, &settings, user).await
+}
+
+/// A passkey counts only where passkeys are switched on: or nobody who holds one could enrol anything else.
+async fn usable(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
+    let mut factors = store::factors(conn, user).await?;
+    factors.retain(|factor| *factor != Factor::Passkey || settings.passkeys.enabled);
+    Ok(factors)
 }
 
 /// Reads a presented token. `None` when it is unknown, spent, expired or tried too often.

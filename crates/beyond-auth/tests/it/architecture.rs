@@ -27,10 +27,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
+    ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
-    ("door", &["emails", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
+    ("door", &["emails", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users"]),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
         "admin",
@@ -45,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "sign_in",
             "sign_out",
             "signing_keys",
+            "totp",
             "users",
         ],
     ),
@@ -108,6 +110,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("ciborium", &["passkeys::ceremony", "platform::crypto"]),
     ("getrandom", &["platform::crypto"]),
     ("lettre", &["app", "dev", "platform::config", "platform::mail"]),
+    ("qrcode", &["platform::qr"]),
+    ("totp_rs", &["platform::crypto"]),
     ("minijinja", &["dev", "pages", "platform::mail"]),
     ("reqwest", &["cli", "dev", "platform::config", "platform::outbound"]),
     // HTTP stops at the edge: flows, models and stores know nothing of it.

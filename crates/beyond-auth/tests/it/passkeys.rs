@@ -395,3 +395,32 @@ async fn pages_of_the_projects_other_origins_may_use_its_passkeys() {
     let listed = app.http.get("/.well-known/webauthn").await.expect(200);
     assert_eq!(listed, json!({ "origins": [own, "https://app.example.com"] }));
 }
+
+#[tokio::test]
+async fn where_two_are_required_the_last_factor_stays() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let (mut phone, mut key) = (Authenticator::new(&app), Authenticator::security_key(&app, false));
+    let (phones, keys) = (register(&ada, &mut phone).await, register(&ada, &mut key).await);
+    app.set(json!({ "mfa": { "policy": "required" } })).await;
+    let path = |passkey: &Value| format!("{PASSKEYS}/{}", passkey["id"].as_str().unwrap());
+    ada.http.delete(&path(&phones)).await.expect(204);
+    assert_eq!(ada.http.delete(&path(&keys)).await.problem(409), "last_factor");
+    app.set(json!({ "mfa": { "policy": "optional" } })).await;
+    ada.http.delete(&path(&keys)).await.expect(204);
+}
+
+#[tokio::test]
+async fn switched_off_passkeys_do_not_keep_their_owner_from_enrolling_something_else() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let mut phone = Authenticator::new(&app);
+    register(&ada, &mut phone).await;
+    app.set(json!({ "mfa": { "policy": "required" }, "passkeys": { "enabled": false } })).await;
+    let http = app.stranger();
+    let body = json!({ "method": "password", "email": ada.email, "password": PASSWORD });
+    let due = http.post("/v1/sessions", body).await.expect(202)["attempt"].clone();
+    assert_eq!((&due["factors"], &due["enrolment_required"]), (&json!([]), &json!(true)));
+    let body = json!({ "method": "totp_enrolment", "attempt_token": due["token"] });
+    assert!(http.post("/v1/sessions", body).await.expect(200)["factor"]["secret"].is_string());
+}

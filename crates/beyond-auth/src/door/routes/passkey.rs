@@ -31,7 +31,7 @@ pub struct PasskeySignIn {
     /// Put the token into the browser's cookie instead of the body.
     #[serde(default)]
     pub cookie: bool,
-    /// Also hand out a refresh token. For a second factor, the first request has said so already.
+    /// Also hand out a refresh token. As second factor: as if it had been asked for at the first.
     #[serde(default)]
     pub refresh_token: bool,
 }
@@ -51,7 +51,7 @@ pub(super) async fn sign_in(app: &App, body: Value, client: &Client) -> Result<R
     let PasskeySignIn { challenge_id, credential, attempt_token, cookie, refresh_token } = json::decode(body)?;
     let presented = Presented { challenge_id, answer: credential };
     if let Some(token) = attempt_token {
-        let signed_in = authentication::second_factor(app, &token, &presented, client).await?;
+        let signed_in = authentication::second_factor(app, &token, refresh_token, &presented, client).await?;
         return Ok(respond(app, signed_in, cookie));
     }
     let outcome = authentication::sign_in(app, &presented, Wish { refresh_token }, client).await?;

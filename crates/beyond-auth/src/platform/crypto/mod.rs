@@ -5,4 +5,6 @@ pub mod envelope;
 pub mod jwt;
 pub mod password;
 pub mod random;
+pub mod recovery_code;
 pub mod token;
+pub mod totp;

@@ -9,6 +9,8 @@ use crate::platform::limits::{self, Decision, Limit};
 
 /// Sign-ins, by network address.
 pub const SIGN_IN: Limit = Limit { name: "sign_in", per: Duration::from_mins(1), max: 20 };
+/// Second factors, by network address.
+pub const SECOND_FACTOR: Limit = Limit { name: "second_factor", per: Duration::from_mins(1), max: 10 };
 /// Sign-ups, by network address.
 pub const SIGN_UP: Limit = Limit { name: "sign_up", per: Duration::from_hours(1), max: 10 };
 /// Redemptions of links and codes, by network address.
