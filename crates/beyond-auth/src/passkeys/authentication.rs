@@ -66,7 +66,12 @@ pub async fn begin_step_up(app: &App, live: &Live) -> Result<Offer, Error> {
 }
 
 /// Signs in with a passkey alone: its authenticator has verified the person, which makes two factors in one.
-pub async fn sign_in(app: &App, presented: &Presented, wish: Wish, client: &Client) -> Result<Outcome, Error> {
+pub async fn sign_in(
+    app: &App,
+    presented: &Presented,
+    wish: Wish,
+    client: &Client,
+) -> Result<Outcome, Error> {
     let mut conn = app.db.acquire().await?;
     let settings = enabled(&mut conn).await?;
     let challenge = spend(&mut conn, presented, Purpose::SignIn).await?;
@@ -213,14 +218,13 @@ impl Attempt<'_> {
         let recorded = async {
             let mut conn = app.db.acquire().await?;
             let user = self.user.or(passkey.map(|passkey| passkey.known.user_id));
-            let event = Event::new("sign_in.refused", Actor::System).from(self.client).details(
-                serde_json::json!({
+            let event =
+                Event::new("sign_in.refused", Actor::System).from(self.client).details(serde_json::json!({
                     "amr": [passkey.map_or("swk", Stored::amr)],
                     "known": user.is_some(),
                     "reason": reason,
                     "passkey_id": passkey.map(|passkey| passkey.id),
-                }),
-            );
+                }));
             let event = match user {
                 Some(user) => event.on(user),
                 None => event,

@@ -90,7 +90,8 @@ pub fn creation_options(
     challenge: &[u8; CHALLENGE_LEN],
     exclude: &[Descriptor],
 ) -> Value {
-    let algorithms = Algorithm::ALL.map(|algorithm| json!({ "type": "public-key", "alg": algorithm.number() }));
+    let algorithms =
+        Algorithm::ALL.map(|algorithm| json!({ "type": "public-key", "alg": algorithm.number() }));
     json!({
         "rp": { "id": rp.id, "name": rp.name },
         "user": {
@@ -305,11 +306,7 @@ pub fn verify_assertion(
     if (data.sign_count > 0 || known.sign_count > 0) && data.sign_count <= known.sign_count {
         return Err(Refusal::Counter);
     }
-    Ok(Used {
-        sign_count: data.sign_count,
-        backed_up: data.backed_up,
-        user_verified: data.user_verified,
-    })
+    Ok(Used { sign_count: data.sign_count, backed_up: data.backed_up, user_verified: data.user_verified })
 }
 
 fn check_flags(

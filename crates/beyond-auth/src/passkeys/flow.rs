@@ -74,8 +74,8 @@ pub async fn register(
     drop(conn);
     let rp = RelyingParty::new(&app.config, &settings);
     let registered = ceremony::verify_registration(&rp, &challenge, answer).map_err(Error::Invalid)?;
-    let name = name
-        .unwrap_or_else(|| names::suggest(registered.aaguid, &describe(client.user_agent.as_deref())));
+    let name =
+        name.unwrap_or_else(|| names::suggest(registered.aaguid, &describe(client.user_agent.as_deref())));
 
     let mut tx = app.db.begin("passkeys.register").await?;
     if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn the_make_goes_before_the_browser_and_the_browser_before_nothing() {
-        let firefox = describe(Some("Mozilla/5.0 (X11; Linux x86_64; rv:126.0) Gecko/20100101 Firefox/126.0"));
+        let firefox =
+            describe(Some("Mozilla/5.0 (X11; Linux x86_64; rv:126.0) Gecko/20100101 Firefox/126.0"));
         let bitwarden = Some(uuid!("d548826e-79b4-db40-a3d8-11116f7e8349"));
         assert_eq!(suggest(bitwarden, &firefox), "Bitwarden");
         assert_eq!(suggest(Some(Uuid::from_bytes([1; 16])), &firefox), "Firefox on Linux");

@@ -42,7 +42,11 @@ pub struct PasskeyOptions {
 impl From<Offer> for Json<PasskeyOptionsResponse> {
     fn from(offer: Offer) -> Self {
         let Offer { challenge_id, expires_at, options } = offer;
-        Self(PasskeyOptionsResponse { challenge_id, expires_at, options: PasskeyOptions { public_key: options } })
+        Self(PasskeyOptionsResponse {
+            challenge_id,
+            expires_at,
+            options: PasskeyOptions { public_key: options },
+        })
     }
 }
 
@@ -195,7 +199,8 @@ pub async fn authentication_options(
     mut parts: request::Parts,
     OptionalJson(body): OptionalJson<AuthenticationOptionsRequest>,
 ) -> Result<Json<PasskeyOptionsResponse>, Problem> {
-    throttle::enforce(&app.db, &[(&throttle::PASSKEY_OPTIONS, &throttle::address_key(client.address))]).await?;
+    throttle::enforce(&app.db, &[(&throttle::PASSKEY_OPTIONS, &throttle::address_key(client.address))])
+        .await?;
     let offer = match (body.attempt_token, body.step_up) {
         (None, false) => authentication::begin_sign_in(&app).await?,
         (Some(token), false) => authentication::begin_second_factor(&app, &token).await?,
@@ -246,11 +251,9 @@ impl From<Error> for Problem {
             Error::Invalid(refusal) => {
                 Self::invalid(vec![]).with_error("/credential", "invalid_passkey", refusal.to_string())
             }
-            Error::Taken => Self::new(
-                StatusCode::CONFLICT,
-                "passkey_taken",
-                "This passkey is registered already.",
-            ),
+            Error::Taken => {
+                Self::new(StatusCode::CONFLICT, "passkey_taken", "This passkey is registered already.")
+            }
             Error::TooMany => Self::new(
                 StatusCode::CONFLICT,
                 "too_many_passkeys",

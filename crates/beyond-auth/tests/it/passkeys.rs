@@ -6,6 +6,7 @@ use crate::support::TestApp;
 use crate::support::app::{PASSWORD, Person};
 use crate::support::authenticator::{Authenticator, Kind, decode};
 use crate::support::client::{Answer, Http};
+use crate::support::fido2::Fido2;
 
 pub const OPTIONS: &str = "/v1/passkeys/authentication-options";
 pub const PASSKEYS: &str = "/v1/users/me/passkeys";
@@ -36,7 +37,8 @@ pub async fn options(http: &Http) -> Value {
 
 /// Presents an answer at the door.
 pub async fn present(http: &Http, options: &Value, credential: Value) -> Answer {
-    let body = json!({ "method": "passkey", "challenge_id": options["challenge_id"], "credential": credential });
+    let body =
+        json!({ "method": "passkey", "challenge_id": options["challenge_id"], "credential": credential });
     http.post("/v1/sessions", body).await
 }
 
@@ -423,4 +425,44 @@ async fn switched_off_passkeys_do_not_keep_their_owner_from_enrolling_something_
     assert_eq!((&due["factors"], &due["enrolment_required"]), (&json!([]), &json!(true)));
     let body = json!({ "method": "totp_enrolment", "attempt_token": due["token"] });
     assert!(http.post("/v1/sessions", body).await.expect(200)["factor"]["secret"].is_string());
+}
+
+#[tokio::test]
+async fn an_implementation_that_is_not_ours_registers_and_signs_in() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let origin = app.running.app.config.webauthn.rp_origin.origin().ascii_serialization();
+    let mut fido2 = Fido2::start(&origin).await;
+    for algorithm in [-8, -7, -257] {
+        let offered = registration(&ada.http).await;
+        let credential = fido2.create(&offered, algorithm).await;
+        let made = hand_over(&ada.http, &offered, credential).await.expect(201)["passkey"].clone();
+        assert_eq!(made["aaguid"], "00010203-0405-0607-0809-0a0b0c0d0e0f");
+        assert_eq!((&made["discoverable"], &made["user_verified"]), (&Value::Null, &json!(true)));
+        let offered = options(&app.http).await;
+        let credential = fido2.get(&offered).await;
+        let body = present(&app.stranger(), &offered, credential).await.expect(201);
+        assert_eq!((&body["user"]["id"], &body["session"]["amr"]), (&json!(ada.id), &json!(["hwk", "mfa"])));
+    }
+    let offered = ada.http.post(OPTIONS, json!({ "step_up": true })).await.expect(200);
+    let credential = fido2.get(&offered).await;
+    let body =
+        json!({ "method": "passkey", "challenge_id": offered["challenge_id"], "credential": credential });
+    ada.http.post(STEP_UP, body).await.expect(200);
+}
+
+/// Or the tests above would prove that two mistakes of ours agree.
+#[tokio::test]
+async fn an_implementation_that_is_not_ours_takes_what_our_authenticator_makes() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    for kind in [Kind::EdDsa, Kind::Es256, Kind::Rs256] {
+        let mut phone = Authenticator::new(&app).with_kind(kind);
+        let mut fido2 = Fido2::start(&phone.origin).await;
+        let creating = registration(&ada.http).await;
+        let created = phone.register(&creating);
+        let getting = options(&app.http).await;
+        let got = phone.assert(&getting);
+        fido2.check((&creating, &created), (&getting, &got)).await;
+    }
 }

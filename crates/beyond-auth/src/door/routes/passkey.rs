@@ -48,7 +48,8 @@ pub struct PasskeyStepUp {
 }
 
 pub(super) async fn sign_in(app: &App, body: Value, client: &Client) -> Result<Response, Problem> {
-    let PasskeySignIn { challenge_id, credential, attempt_token, cookie, refresh_token } = json::decode(body)?;
+    let PasskeySignIn { challenge_id, credential, attempt_token, cookie, refresh_token } =
+        json::decode(body)?;
     let presented = Presented { challenge_id, answer: credential };
     if let Some(token) = attempt_token {
         let signed_in = authentication::second_factor(app, &token, refresh_token, &presented, client).await?;

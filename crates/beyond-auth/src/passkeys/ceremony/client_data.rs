@@ -55,8 +55,9 @@ mod tests {
     #[test]
     fn what_browsers_write_is_taken() {
         for rest in ["", r#","crossOrigin":false"#, r#","other_keys_can_be_added_here":"do not compare""#] {
-            let json =
-                format!(r#"{{"type":"webauthn.get","challenge":"AAEC","origin":"https://example.com"{rest}}}"#);
+            let json = format!(
+                r#"{{"type":"webauthn.get","challenge":"AAEC","origin":"https://example.com"{rest}}}"#
+            );
             assert_eq!(check(&json), Ok(()), "{json}");
         }
     }

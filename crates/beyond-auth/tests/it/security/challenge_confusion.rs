@@ -106,8 +106,11 @@ async fn somebody_elses_passkey_is_no_second_factor_and_no_step_up() {
     // With the own user handle, with the victim's, and with none.
     let handles = [Some(eves.held[0].user_handle.clone()), Some(phone.held[0].user_handle.clone()), None];
     for (turn, handle) in handles.into_iter().enumerate() {
-        let (token, offered) =
-            if turn == 0 { (token.clone(), offered.clone()) } else { second_factor(&app.stranger(), &ada).await };
+        let (token, offered) = if turn == 0 {
+            (token.clone(), offered.clone())
+        } else {
+            second_factor(&app.stranger(), &ada).await
+        };
         asking["challenge"] = offered["options"]["publicKey"]["challenge"].clone();
         let foreign = eves.assert_as(&asking, |draft| draft.user_handle = handle);
         let mut body = body(&offered, &foreign);
@@ -166,7 +169,8 @@ async fn refusals_are_alike_whatever_is_wrong() {
         },
         {
             let offered = options(&app.http).await;
-            let credential = phone.assert_as(&offered, |draft| draft.client_data["origin"] = json!("https://e.vil"));
+            let credential =
+                phone.assert_as(&offered, |draft| draft.client_data["origin"] = json!("https://e.vil"));
             present(&app.stranger(), &offered, credential).await
         },
         {

@@ -74,10 +74,11 @@ async fn of_many_registrations_at_once_no_more_than_twenty_stay() {
         let credential = phone.register(&offered);
         made.push((offered, credential));
     }
-    let answers = join_all(made.into_iter().map(async |(offered, credential)| {
-        hand_over(&ada.http, &offered, credential).await.status.as_u16()
-    }))
-    .await;
+    let answers =
+        join_all(made.into_iter().map(async |(offered, credential)| {
+            hand_over(&ada.http, &offered, credential).await.status.as_u16()
+        }))
+        .await;
     assert_eq!(answers.iter().filter(|status| **status == 201).count(), 20);
     assert_eq!(answers.iter().filter(|status| **status == 409).count(), 10);
 }
@@ -89,7 +90,8 @@ async fn a_second_factor_is_taken_once() {
     let mut key = Authenticator::security_key(&app, false);
     register(&ada, &mut key).await;
     app.set(json!({ "mfa": { "policy": "required" } })).await;
-    let due = super::sign_in(&app.stranger(), "ada@example.com", crate::support::app::PASSWORD).await.expect(202);
+    let due =
+        super::sign_in(&app.stranger(), "ada@example.com", crate::support::app::PASSWORD).await.expect(202);
     let token = due["attempt"]["token"].as_str().unwrap();
     let offered = app.stranger().post(OPTIONS, json!({ "attempt_token": token })).await.expect(200);
     let body = json!({

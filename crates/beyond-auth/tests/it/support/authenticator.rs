@@ -240,8 +240,12 @@ impl Authenticator {
     /// The same, with something changed before it is signed.
     pub fn assert_as(&mut self, options: &Value, change: impl FnOnce(&mut Draft)) -> Value {
         let options = public_key(options);
-        let allowed: Vec<Vec<u8>> =
-            options["allowCredentials"].as_array().unwrap().iter().map(|allow| decode(&allow["id"])).collect();
+        let allowed: Vec<Vec<u8>> = options["allowCredentials"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|allow| decode(&allow["id"]))
+            .collect();
         let mut draft = self.draft("webauthn.get", options);
         let held = self.held.iter_mut().rev().find(|held| allowed.is_empty() || allowed.contains(&held.id));
         let held = held.expect("the authenticator holds none of the passkeys that are asked for");

@@ -4,6 +4,7 @@ pub mod app;
 pub mod authenticator;
 pub mod client;
 pub mod cluster;
+pub mod fido2;
 pub mod golden;
 pub mod program;
 pub mod proxy;
