@@ -4,16 +4,21 @@ mod account_enumeration;
 mod ban_race;
 mod cookie_tossing;
 mod email_tricks;
+mod factor_guessing;
 mod guessing;
 mod host_header;
 mod leaky_logs;
+mod lockout_of_the_owner;
 mod mass_assignment;
 mod parallel_redemption;
 mod planted_account;
 mod prefetching_scanner;
+mod recovery_code_reuse;
+mod second_factor_bypass;
 mod session_fixation;
 mod stolen_dump;
 mod token_forgery;
+mod totp_replay;
 
 use std::sync::Arc;
 
