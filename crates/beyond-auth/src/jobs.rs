@@ -23,8 +23,7 @@ const KEEP_SENT_MAIL: Duration = Duration::from_hours(7 * 24);
 pub fn composers(app: &App) -> Composers {
     let public_url = app.config.public_url.clone();
     let url = public_url.clone();
-    let passkey_changed =
-        |template| passkeys::mails::PasskeyChanged { template, public_url: url.clone() };
+    let passkey_changed = |template| passkeys::mails::PasskeyChanged { template, public_url: url.clone() };
     let verify = emails::mails::VerifyEmail { keyring: app.keyring.clone(), public_url: public_url.clone() };
     let composers = Composers::new()
         .with(emails::mails::VERIFY_EMAIL, verify)

@@ -25,7 +25,7 @@ use crate::platform::http::{Client, FieldErrors, Json, Problem, json, throttle};
 use crate::platform::limits::Limit;
 use crate::refresh::routes::IssuedRefreshToken;
 use crate::sessions::{self, CurrentSession, Session};
-use crate::sign_in::{Factor, IssuedAttempt, Outcome, SignedIn, Wish};
+use crate::sign_in::{self, Factor, IssuedAttempt, Outcome, SignedIn, Wish};
 use crate::users::User;
 
 /// How to sign in. `method` decides which further members there are.
@@ -290,14 +290,15 @@ fn respond_with(
     cookie: bool,
     recovery_codes: Option<Vec<String>>,
 ) -> Response {
-    let SignedIn { session, token, user, refresh_token } = signed_in;
+    let SignedIn { session, token, user, refresh_token, device } = signed_in;
     let set_cookie = cookie.then(|| sessions::cookie::header(app, &session, &token)).flatten();
+    let device = device.filter(|_| cookie).and_then(|device| sign_in::cookie::header(app, &device));
     let token = (!cookie).then(|| token.expose_secret().to_owned());
     let refresh_token = refresh_token.map(IssuedRefreshToken::from);
     let session = CreatedSession { token, session };
     let body = CreateSessionResponse { session, user, refresh_token, recovery_codes };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
-    if let Some(value) = set_cookie {
+    for value in set_cookie.into_iter().chain(device) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
     response

@@ -17,6 +17,7 @@ use crate::sessions::device::describe;
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
 use crate::sign_in::{Factor, attempts};
+use crate::totp;
 use crate::users::{self, Standing};
 
 /// The settings, provided that passkeys may be used.
@@ -37,11 +38,22 @@ pub(super) async fn offer(
     Ok(Offer { challenge_id, expires_at, options: options(&challenge) })
 }
 
+/// Refuses a session that has shown one factor only, where the account has a code-showing one besides: a passkey is two
+/// factors by itself, and must not be how somebody gets around the second.
+async fn check_strength(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<(), Error> {
+    if live.session.aal >= 2 || settings.mfa.policy == MfaPolicy::Off {
+        return Ok(());
+    }
+    let factors = attempts::factors_of(conn, live.user.id).await?;
+    if factors.contains(&Factor::Totp) { Err(Error::SecondFactorDue) } else { Ok(()) }
+}
+
 /// Begins a registration.
 pub async fn begin(app: &App, live: &Live) -> Result<Offer, Error> {
     let user = &live.user;
     let mut conn = app.db.acquire().await?;
     let settings = enabled(&mut conn).await?;
+    check_strength(&mut conn, &settings, live).await?;
     let exclude = store::descriptors(&mut conn, user.id).await?;
     if exclude.len() as i64 >= MOST_PASSKEYS {
         return Err(Error::TooMany);
@@ -81,6 +93,7 @@ pub async fn register(
     if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
         return Err(Error::Ended);
     }
+    check_strength(&mut tx, &settings, live).await?;
     // Counted again under the lock: many registrations may be on their way.
     if store::count(&mut tx, user).await? >= MOST_PASSKEYS {
         return Err(Error::TooMany);
@@ -138,11 +151,9 @@ pub async fn remove(app: &App, live: &Live, id: PasskeyId, client: &Client) -> R
     if deleted.user_verified && !users::flow::has_way_in(&mut tx, &settings, user).await? {
         return Err(Error::LastWayIn);
     }
-    if settings.mfa.policy == MfaPolicy::Required {
-        let left = attempts::factors_of(&mut tx, user).await?;
-        if !left.iter().any(|factor| *factor != Factor::RecoveryCode) {
-            return Err(Error::LastFactor);
-        }
+    let left = totp::flow::forget_codes_without_factor(&mut tx, user).await?;
+    if !left && settings.mfa.policy == MfaPolicy::Required {
+        return Err(Error::LastFactor);
     }
     let event = Event::new("passkey.removed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event.details(serde_json::json!({ "passkey_id": id }))).await?;
@@ -157,6 +168,7 @@ pub async fn remove_for(app: &App, user: UserId, id: PasskeyId, client: &Client)
     let mut tx = app.db.begin("passkeys.remove_for").await?;
     users::flow::lock_standing(&mut tx, user).await?.ok_or(Error::NotFound)?;
     let deleted = store::delete(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
+    totp::flow::forget_codes_without_factor(&mut tx, user).await?;
     let event = Event::new("passkey.removed", Actor::Admin).on(user).from(client);
     audit::record(&mut tx, event.details(serde_json::json!({ "passkey_id": id }))).await?;
     tell(app, &mut tx, mails::PASSKEY_REMOVED, user, &deleted.name, None).await?;

@@ -134,6 +134,9 @@ pub enum Error {
     /// Without it nobody could sign in to the account any more.
     #[error("the last way in stays")]
     LastWayIn,
+    /// The account has a second factor, and the session has not shown it.
+    #[error("the second factor is due")]
+    SecondFactorDue,
     /// The project asks for a second factor, and this is the last.
     #[error("the last second factor stays")]
     LastFactor,

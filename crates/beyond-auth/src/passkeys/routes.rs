@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::platform::http::extract::OptionalJson;
 use crate::platform::http::{Client, FieldErrors, Json, Path, Problem, throttle};
 use crate::platform::ids::{ChallengeId, PasskeyId};
-use crate::sessions::{CurrentSession, FreshSession};
+use crate::sessions::{CurrentSession, FreshSession, extract};
 use crate::settings;
 
 /// Options for the browser's dialog.
@@ -265,6 +265,7 @@ impl From<Error> for Problem {
                 "last_way_in",
                 "This is the last way into the account. Add another one first.",
             ),
+            Error::SecondFactorDue => extract::second_factor_due(),
             Error::LastFactor => Self::new(
                 StatusCode::CONFLICT,
                 "last_factor",

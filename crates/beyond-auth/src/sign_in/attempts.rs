@@ -10,8 +10,8 @@ use crate::platform::crypto::token::{Attempt, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, UserId};
-use crate::settings::{self, Settings};
 use crate::settings::model::MfaPolicy;
+use crate::settings::{self, Settings};
 
 /// Second factors that one attempt may be tried with.
 pub const MAX_TRIES: i16 = 5;

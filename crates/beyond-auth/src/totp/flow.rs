@@ -16,7 +16,7 @@ use crate::platform::sealed::SealedColumn;
 use crate::sessions::Live;
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
-use crate::sign_in::attempts;
+use crate::sign_in::{attempts, devices};
 use crate::users::{self, Standing, User};
 
 /// Every seed there is.
@@ -83,7 +83,7 @@ pub async fn activate(
     if factor.active {
         return Err(Error::Active);
     }
-    charge(&mut conn, user).await?;
+    charge(app, &mut conn, user, client).await?;
     let code = Code::parse(code).filter(|code| matches!(code, Code::Totp(_))).ok_or(Error::WrongCode)?;
     let seen = verify::look_at(&mut conn, &app.keyring, user, &code, Which::Pending(id)).await?;
     let Some(verify::Seen::Step(id, step)) = seen else { return Err(Error::WrongCode) };
@@ -145,7 +145,7 @@ pub async fn remove(
     let factor = store::find(&mut conn, user, id).await?.ok_or(Error::NotFound)?;
     let seen = if factor.active {
         let code = code.ok_or(Error::CodeMissing)?;
-        charge(&mut conn, user).await?;
+        charge(app, &mut conn, user, client).await?;
         let code = Code::parse(code).ok_or(Error::WrongCode)?;
         let seen = verify::look_at(&mut conn, &app.keyring, user, &code, Which::This(id)).await?;
         Some(seen.ok_or(Error::WrongCode)?)
@@ -189,6 +189,16 @@ pub async fn remove_by_admin(app: &App, user: UserId, id: FactorId, client: &Cli
     Ok(())
 }
 
+/// Forgets the recovery codes of an account that has no factor left, in the caller's transaction: there is nothing for
+/// them to stand in for. For whoever removes a factor of another kind.
+pub async fn forget_codes_without_factor(conn: &mut Conn, user: UserId) -> Result<bool, sqlx::Error> {
+    let left = has_factor(&attempts::factors_of(conn, user).await?);
+    if !left {
+        store::delete_codes(conn, user).await?;
+    }
+    Ok(left)
+}
+
 /// What follows from a removal, in its transaction: the sign-ins that are half-way end, recovery codes go with the last
 /// factor, and the owner is told. Says whether a factor is left.
 async fn removed_one(
@@ -200,10 +210,7 @@ async fn removed_one(
     event: Event<'_>,
     client: &Client,
 ) -> Result<bool, sqlx::Error> {
-    let left = has_factor(&attempts::factors_of(conn, user).await?);
-    if !left {
-        store::delete_codes(conn, user).await?;
-    }
+    let left = forget_codes_without_factor(conn, user).await?;
     if active {
         attempts::cancel(conn, user).await?;
         mails::tell(app, conn, user, Notice::FactorRemoved, client).await?;
@@ -214,8 +221,9 @@ async fn removed_one(
 
 /// Counts a guess in the one budget that the account has for all of its factors. Success here does not clear it: a
 /// stolen session could prove a device of its own and guess at the owner's for ever.
-async fn charge(conn: &mut Conn, user: UserId) -> Result<(), Error> {
-    match limits::account_attempt(conn, user.as_uuid().as_bytes()).await? {
+async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<(), Error> {
+    let budget = devices::budget(conn, &app.keyring, client, user).await?;
+    match limits::account_attempt(conn, &budget).await? {
         Decision::Allowed { .. } => Ok(()),
         limited @ Decision::Limited { .. } => Err(Error::Limited(limited)),
     }

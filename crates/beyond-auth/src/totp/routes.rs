@@ -268,18 +268,26 @@ pub fn shown(codes: &[SecretString]) -> Vec<String> {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let conflict = |code, detail: &'static str| Self::new(StatusCode::CONFLICT, code, detail);
         match error {
             Error::NotFound => Self::not_found(),
-            Error::Active => conflict("factor_active", "The factor is active already."),
-            Error::TooMany => {
-                conflict("too_many_factors", "The account has as many factors as it may. Remove one first.")
+            Error::Active => {
+                Self::new(StatusCode::CONFLICT, "factor_active", "The factor is active already.")
             }
-            Error::Last => conflict(
+            Error::TooMany => Self::new(
+                StatusCode::CONFLICT,
+                "too_many_factors",
+                "The account has as many factors as it may. Remove one first.",
+            ),
+            Error::Last => Self::new(
+                StatusCode::CONFLICT,
                 "last_factor",
                 "The project asks for a second factor and this is the last. Enrol another one first.",
             ),
-            Error::None => conflict("no_factor", "Recovery codes are for accounts with a second factor."),
+            Error::None => Self::new(
+                StatusCode::CONFLICT,
+                "no_factor",
+                "Recovery codes are for accounts with a second factor.",
+            ),
             Error::CodeMissing => Self::invalid(vec![]).with_error(
                 "/code",
                 "required",

@@ -17,7 +17,7 @@ use crate::platform::limits::{self, Decision};
 use crate::sessions::Live;
 use crate::sessions::flow::Elevated;
 use crate::settings::{self, Settings};
-use crate::sign_in::{self, Error, OpenAttempt, SignedIn, attempts};
+use crate::sign_in::{self, Error, OpenAttempt, SignedIn, attempts, devices};
 use crate::users::{self, Standing};
 
 /// Who came in by a second factor.
@@ -27,6 +27,16 @@ pub struct Finished {
     pub signed_in: SignedIn,
     /// Where the factor was enrolled on the way in: shown once.
     pub recovery_codes: Option<Vec<SecretString>>,
+}
+
+/// A sign-in that is half-way, as it was when the code was presented.
+struct HalfWay {
+    settings: Settings,
+    attempt: OpenAttempt,
+    /// The account has a factor; otherwise one may be enrolled on the way in.
+    enrolled: bool,
+    /// What the guess was charged to.
+    budget: Vec<u8>,
 }
 
 /// Finishes a sign-in that waits for its second factor. Where the project asks for one and the account has none, the
@@ -43,17 +53,15 @@ pub async fn sign_in(
     let mut attempt = attempts::open_text(&mut conn, attempt_token).await?;
     attempt.wish.refresh_token |= refresh_token;
     let user = attempt.user_id;
-    charge(&mut conn, user).await?;
+    let budget = charge(app, &mut conn, user, client).await?;
     attempts::count_try(&mut conn, &attempt).await?;
     let enrolled = has_factor(&attempts::factors_of(&mut conn, user).await?);
     let which = if enrolled { Which::Active } else { Which::PendingOf(attempt.id) };
     let seen = verify::look_at(&mut conn, &app.keyring, user, code, which).await?;
     drop(conn);
+    let half_way = HalfWay { settings, attempt, enrolled, budget };
     let finished = match &seen {
-        Some(Seen::Step(factor, step)) if !enrolled => {
-            first(app, &settings, &attempt, (*factor, *step), client).await
-        }
-        Some(seen) => finish(app, &settings, &attempt, code, seen, client).await,
+        Some(seen) => finish(app, &half_way, code, seen, client).await,
         None => Err(Error::WrongCode),
     };
     if matches!(finished, Err(Error::WrongCode)) {
@@ -65,42 +73,45 @@ pub async fn sign_in(
 
 async fn finish(
     app: &App,
-    settings: &Settings,
-    attempt: &OpenAttempt,
+    half_way: &HalfWay,
     code: &Code,
     seen: &Seen,
     client: &Client,
 ) -> Result<Finished, Error> {
+    let HalfWay { settings, attempt, enrolled, budget } = half_way;
     let user = attempt.user_id;
     let mut tx = app.db.begin("totp.sign_in").await?;
     let signed_in = sign_in::finish_attempt(&mut tx, settings, attempt, code.amr(), client).await?;
-    spend(app, &mut tx, user, seen, client).await?;
-    limits::clear_account(&mut tx, user.as_uuid().as_bytes()).await?;
+    let recovery_codes = match seen {
+        Seen::Step(factor, step) if !enrolled => {
+            Some(activate(app, &mut tx, user, (*factor, *step), client).await?)
+        }
+        _ => {
+            spend(app, &mut tx, user, seen, client).await?;
+            None
+        }
+    };
+    limits::clear_account(&mut tx, budget).await?;
     tx.commit().await?;
-    Ok(Finished { signed_in, recovery_codes: None })
+    Ok(Finished { signed_in, recovery_codes })
 }
 
 /// The first code of a factor that was enrolled on the way in. Only where the account still has none: or whoever
 /// knows a password could enrol a device beside the owner's.
-async fn first(
+async fn activate(
     app: &App,
-    settings: &Settings,
-    attempt: &OpenAttempt,
+    conn: &mut Conn,
+    user: UserId,
     (factor, step): (FactorId, i64),
     client: &Client,
-) -> Result<Finished, Error> {
-    let user = attempt.user_id;
-    let mut tx = app.db.begin("totp.sign_in_first").await?;
-    let signed_in = sign_in::finish_attempt(&mut tx, settings, attempt, "otp", client).await?;
-    if has_factor(&attempts::factors_of(&mut tx, user).await?) {
+) -> Result<Vec<SecretString>, Error> {
+    if has_factor(&attempts::factors_of(conn, user).await?) {
         return Err(Error::AttemptEnded);
     }
-    let activated = flow::activate_step(app, &mut tx, user, factor, step, client).await?;
+    let activated = flow::activate_step(app, conn, user, factor, step, client).await?;
     let Activated { recovery_codes, .. } = activated.ok_or(Error::WrongCode)?;
-    attempts::cancel(&mut tx, user).await?;
-    limits::clear_account(&mut tx, user.as_uuid().as_bytes()).await?;
-    tx.commit().await?;
-    Ok(Finished { signed_in, recovery_codes: Some(recovery_codes) })
+    attempts::cancel(conn, user).await?;
+    Ok(recovery_codes)
 }
 
 /// Enrols a factor on the way in, where the project asks for one and the account has none.
@@ -128,7 +139,7 @@ pub async fn enrol(app: &App, attempt_token: &SecretString, client: &Client) -> 
 pub async fn step_up(app: &App, live: &Live, code: &Code, client: &Client) -> Result<Elevated, Error> {
     let user = live.user.id;
     let mut conn = app.db.acquire().await?;
-    charge(&mut conn, user).await?;
+    charge(app, &mut conn, user, client).await?;
     let seen = verify::look_at(&mut conn, &app.keyring, user, code, Which::Active).await?;
     drop(conn);
     let elevated = match &seen {
@@ -171,9 +182,11 @@ async fn spend(app: &App, conn: &mut Conn, user: UserId, seen: &Seen, client: &C
     Ok(())
 }
 
-async fn charge(conn: &mut Conn, user: UserId) -> Result<(), Error> {
-    match limits::account_attempt(conn, user.as_uuid().as_bytes()).await? {
-        Decision::Allowed { .. } => Ok(()),
+/// Counts a guess before it is looked at; answers what it was charged to.
+async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<Vec<u8>, Error> {
+    let budget = devices::budget(conn, &app.keyring, client, user).await?;
+    match limits::account_attempt(conn, &budget).await? {
+        Decision::Allowed { .. } => Ok(budget),
         limited @ Decision::Limited { .. } => Err(Error::Limited(Box::new(limited.into()))),
     }
 }

@@ -29,9 +29,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
-    ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
+    ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "totp", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
-    ("door", &["emails", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users"]),
+    (
+        "door",
+        &["emails", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users"],
+    ),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
         "admin",

@@ -466,3 +466,24 @@ async fn an_implementation_that_is_not_ours_takes_what_our_authenticator_makes()
         fido2.check((&creating, &created), (&getting, &got)).await;
     }
 }
+
+#[tokio::test]
+async fn recovery_codes_go_with_the_last_factor() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled("ada@example.com").await;
+    let (http, device) = (&ada.person.http, &ada.device);
+    let body = json!({ "method": "totp", "code": device.code() });
+    let stepped = http.post(STEP_UP, body).await.expect(200);
+    app.forget_steps().await;
+    let token = stepped["session"]["token"].as_str().unwrap().to_owned();
+    let http = app.http.with_bearer(&token);
+    let person = Person { http: http.clone(), token, ..ada.person.clone() };
+    let mut phone = Authenticator::new(&app);
+    let passkey = register(&person, &mut phone).await;
+    let factor = format!("/v1/users/me/factors/{}", ada.factor);
+    let request = http.request(http::Method::DELETE, &factor).json(&json!({ "code": device.code() }));
+    http.send(request).await.expect(204);
+    assert_eq!(http.get("/v1/users/me/recovery-codes").await.expect(200)["remaining"], 10);
+    http.delete(&format!("{PASSKEYS}/{}", passkey["id"].as_str().unwrap())).await.expect(204);
+    assert_eq!(http.get("/v1/users/me/recovery-codes").await.expect(200)["remaining"], 0);
+}

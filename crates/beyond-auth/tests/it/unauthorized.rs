@@ -8,9 +8,9 @@ use http::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use crate::passkeys;
 use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD, Person};
-use crate::passkeys;
 use crate::support::authenticator::Authenticator;
 use crate::support::client::{Answer, Http};
 
@@ -41,6 +41,10 @@ enum Id {
     Passkey,
     /// Another user.
     User,
+    /// A second factor of another user.
+    Factor,
+    /// Another user and a second factor of that one.
+    UserFactor,
 }
 
 /// One operation: method, path, who may call it, whose id is in the path, a body that would be accepted.
@@ -92,6 +96,13 @@ const CASES: &[Case] = &[
         Id::None,
         || json!({ "current_password": PASSWORD, "password": "nine loud mountains" }),
     ),
+    ("GET", "/v1/users/me/factors", Session, Id::None, none),
+    ("POST", "/v1/users/me/factors", Fresh, Id::None, || json!({ "name": "Eve's" })),
+    ("PATCH", "/v1/users/me/factors/{id}", Fresh, Id::Factor, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/users/me/factors/{id}", Fresh, Id::Factor, || json!({ "code": "123456" })),
+    ("POST", "/v1/users/me/factors/{id}/activations", Session, Id::Factor, || json!({ "code": "123456" })),
+    ("GET", "/v1/users/me/recovery-codes", Session, Id::None, none),
+    ("POST", "/v1/users/me/recovery-codes", Fresh, Id::None, none),
     ("POST", "/v1/password-checks", Public, Id::None, none),
     ("POST", "/v1/users/me/passkeys/registration-options", Fresh, Id::None, || json!({})),
     ("POST", "/v1/users/me/passkeys", Fresh, Id::None, none),
@@ -110,6 +121,8 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/admin/users/{id}/sessions", Admin, Id::User, none),
     ("POST", "/v1/admin/users/{id}/impersonations", Admin, Id::User, || json!({ "actor": "Eve" })),
     ("DELETE", "/v1/admin/users/{id}/passkeys/{passkey_id}", Admin, Id::User, none),
+    ("GET", "/v1/admin/users/{id}/factors", Admin, Id::User, none),
+    ("DELETE", "/v1/admin/users/{id}/factors/{factor_id}", Admin, Id::UserFactor, none),
     ("GET", "/v1/admin/signing-keys", Admin, Id::None, none),
     ("POST", "/v1/admin/signing-keys/rotations", Admin, Id::None, || json!({ "immediate": true })),
     ("DELETE", "/v1/admin/signing-keys/{kid}", Admin, Id::SigningKey, none),
@@ -164,6 +177,7 @@ struct World {
     ada: Person,
     adas_session: String,
     adas_refresh_token: String,
+    adas_factor: String,
     signing_key: String,
     adas_passkey: String,
 }
@@ -171,16 +185,18 @@ struct World {
 impl World {
     async fn new() -> Self {
         let app = TestApp::start().await;
-        let (ada, eve) = (app.person("ada@example.com").await, app.person("eve@example.com").await);
+        let enrolled = app.enrolled("ada@example.com").await;
+        let (ada, adas_factor) = (enrolled.person, enrolled.factor);
+        let eve = app.person("eve@example.com").await;
+        let passkey = passkeys::register(&ada, &mut Authenticator::new(&app)).await;
+        let adas_passkey = passkey["id"].as_str().unwrap().to_owned();
         let current = ada.http.get("/v1/sessions/current").await.expect(200);
         let adas_session = current["session"]["id"].as_str().unwrap().to_owned();
         let made = ada.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
         let adas_refresh_token = made["refresh_token"]["id"].as_str().unwrap().to_owned();
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
-        let passkey = passkeys::register(&ada, &mut Authenticator::new(&app)).await;
-        let adas_passkey = passkey["id"].as_str().unwrap().to_owned();
-        Self { app, eve, ada, adas_session, adas_refresh_token, signing_key, adas_passkey }
+        Self { app, eve, ada, adas_session, adas_refresh_token, adas_factor, adas_passkey, signing_key }
     }
 
     async fn call(&self, http: &Http, case: &Case, decorate: impl FnOnce(Request) -> Request) -> Answer {
@@ -192,6 +208,8 @@ impl World {
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
             Id::Passkey => path.replace("{id}", &self.adas_passkey),
             Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
+            Id::Factor => path.replace("{id}", &self.adas_factor),
+            Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
         };
         // Parameters that would be accepted, so that nothing but the missing right refuses.
         let path = if (*method, path.as_str()) == ("DELETE", "/v1/sessions") {
@@ -213,6 +231,11 @@ impl World {
         assert_eq!(current["user"]["name"], Value::Null);
         let tokens = self.ada.http.get("/v1/refresh-tokens").await.expect(200);
         assert_eq!(tokens["data"].as_array().unwrap().len(), 1);
+        let factors = self.ada.http.get("/v1/users/me/factors").await.expect(200);
+        assert_eq!(factors["data"][0]["id"], self.adas_factor.as_str());
+        assert_eq!(factors["data"][0]["name"], Value::Null);
+        let codes = self.ada.http.get("/v1/users/me/recovery-codes").await.expect(200);
+        assert_eq!(codes["remaining"], 10);
         let keys = self.app.admin.get("/v1/admin/signing-keys").await.expect(200);
         assert_eq!(keys["data"].as_array().unwrap().len(), 1);
         assert_eq!(keys["data"][0]["state"], "active");

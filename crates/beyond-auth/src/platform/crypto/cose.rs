@@ -79,7 +79,7 @@ impl PublicKey {
             (1, -8) => Self::ed25519(&map),
             (2, -7) => Self::p256(&map),
             (3, -257) => Self::rsa(&map),
-            (1, _) | (2, _) | (3, _) => Err(KeyError::Algorithm),
+            (1..=3, _) => Err(KeyError::Algorithm),
             _ => Err(KeyError::Malformed),
         }
     }

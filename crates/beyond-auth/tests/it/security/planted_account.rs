@@ -4,8 +4,8 @@ use futures::future::join;
 use serde_json::json;
 
 use super::{OTHER_PASSWORD, count, further_mail, redeem_token, sign_in, sign_up, token_in};
-use crate::support::TestApp;
 use crate::passkeys;
+use crate::support::TestApp;
 use crate::support::app::{PASSWORD, Person};
 use crate::support::authenticator::Authenticator;
 

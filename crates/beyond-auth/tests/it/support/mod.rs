@@ -6,6 +6,7 @@ pub mod client;
 pub mod cluster;
 pub mod fido2;
 pub mod golden;
+pub mod otp_app;
 pub mod program;
 pub mod proxy;
 pub mod raw;
