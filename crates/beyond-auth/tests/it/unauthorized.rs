@@ -13,6 +13,7 @@ use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD, Person};
 use crate::support::authenticator::Authenticator;
 use crate::support::client::{Answer, Http};
+use crate::support::otp_app::enrol;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,11 +186,13 @@ struct World {
 impl World {
     async fn new() -> Self {
         let app = TestApp::start().await;
-        let enrolled = app.enrolled("ada@example.com").await;
-        let (ada, adas_factor) = (enrolled.person, enrolled.factor);
-        let eve = app.person("eve@example.com").await;
+        let ada = app.person("ada@example.com").await;
         let passkey = passkeys::register(&ada, &mut Authenticator::new(&app)).await;
         let adas_passkey = passkey["id"].as_str().unwrap().to_owned();
+        let (adas_factor, device) = enrol(&ada.http).await;
+        let path = format!("/v1/users/me/factors/{adas_factor}/activations");
+        ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+        let eve = app.person("eve@example.com").await;
         let current = ada.http.get("/v1/sessions/current").await.expect(200);
         let adas_session = current["session"]["id"].as_str().unwrap().to_owned();
         let made = ada.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
