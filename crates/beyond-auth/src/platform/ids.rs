@@ -131,6 +131,10 @@ ids! {
     RefreshFamilyId;
     /// An organization.
     OrganizationId;
+    /// A passkey.
+    PasskeyId;
+    /// A challenge that waits for a passkey's answer.
+    ChallengeId;
 }
 
 #[cfg(test)]

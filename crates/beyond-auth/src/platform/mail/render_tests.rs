@@ -36,7 +36,20 @@ fn verify_email(product_name: &str) -> Value {
 #[test]
 fn every_embedded_template_has_all_parts_an_example_and_its_links_in_both_parts() {
     let templates = embedded();
-    assert_eq!(templates.names().collect::<Vec<_>>(), ["address_taken", "password_changed", "verify_email"]);
+    assert_eq!(
+        templates.names().collect::<Vec<_>>(),
+        [
+            "address_taken",
+            "factor_added",
+            "factor_removed",
+            "passkey_added",
+            "passkey_removed",
+            "password_changed",
+            "recovery_code_used",
+            "recovery_codes_renewed",
+            "verify_email",
+        ]
+    );
     for name in templates.names() {
         let sample = &templates.samples[name];
         let mail = templates.preview(name, "en", "Example Shop").unwrap();

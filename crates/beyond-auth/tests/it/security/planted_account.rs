@@ -4,8 +4,10 @@ use futures::future::join;
 use serde_json::json;
 
 use super::{OTHER_PASSWORD, count, further_mail, redeem_token, sign_in, sign_up, token_in};
+use crate::passkeys;
 use crate::support::TestApp;
-use crate::support::app::PASSWORD;
+use crate::support::app::{PASSWORD, Person};
+use crate::support::authenticator::Authenticator;
 
 const VICTIM: &str = "victim@example.com";
 
@@ -95,4 +97,24 @@ async fn a_session_from_before_verification_was_required_dies_with_the_rival_cla
     attacker.get("/v1/sessions/current").await.problem(401);
     app.sign_in(VICTIM, PASSWORD).await;
     assert_eq!(count(&app, "SELECT count(*) FROM auth.users").await, 1);
+}
+
+#[tokio::test]
+async fn a_passkey_from_before_the_proof_opens_nothing_after_it() {
+    let app = TestApp::start().await;
+    app.set(json!({ "sign_up": { "require_verification": false } })).await;
+    let planted = sign_up(&app.stranger(), VICTIM, OTHER_PASSWORD).await.expect(201);
+    let attacker: Person = app.sign_in(VICTIM, OTHER_PASSWORD).await;
+    let mut phone = Authenticator::new(&app);
+    passkeys::register(&attacker, &mut phone).await;
+    let pending = passkeys::registration(&attacker.http).await;
+    passkeys::sign_in(&app.stranger(), &mut phone).await.expect(201);
+
+    let mail = app.mailbox.wait_until(|mail| mail.to == VICTIM && mail.code().is_some()).await.unwrap();
+    redeem_token(&app.stranger(), &token_in(&mail)).await.expect(200);
+    assert_eq!(passkeys::sign_in(&app.stranger(), &mut phone).await.problem(401), "invalid_credentials");
+    let credential = phone.register(&pending);
+    passkeys::hand_over(&attacker.http, &pending, credential).await.problem(401);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.passkeys").await, 0);
+    assert_eq!(planted["user"]["id"], attacker.id.as_str());
 }
