@@ -23,9 +23,13 @@ const KEEP_SENT_MAIL: Duration = Duration::from_hours(7 * 24);
 pub fn composers(app: &App) -> Composers {
     let public_url = app.config.public_url.clone();
     let verify = emails::mails::VerifyEmail { keyring: app.keyring.clone(), public_url: public_url.clone() };
+    let notice = |template| emails::mails::Notice { template, public_url: public_url.clone() };
     Composers::new()
+        .with(emails::mails::EMAIL_ADDED, notice(emails::mails::EMAIL_ADDED))
+        .with(emails::mails::EMAIL_REMOVED, notice(emails::mails::EMAIL_REMOVED))
+        .with(emails::mails::PRIMARY_CHANGED, notice(emails::mails::PRIMARY_CHANGED))
         .with(emails::mails::VERIFY_EMAIL, verify)
-        .with(emails::mails::ADDRESS_TAKEN, emails::mails::AddressTaken { public_url })
+        .with(emails::mails::ADDRESS_TAKEN, emails::mails::AddressTaken { public_url: public_url.clone() })
         .with(password::mails::PASSWORD_CHANGED, password::mails::PasswordChanged)
 }
 

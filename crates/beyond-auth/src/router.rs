@@ -39,7 +39,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(door::routes::renewal::rotate))
         .routes(routes!(signing_keys::routes::exchange))
         // Email, password.
-        .routes(routes!(emails::routes::list))
+        .routes(routes!(emails::routes::list, emails::routes::add))
+        .routes(routes!(emails::routes::remove))
+        .routes(routes!(emails::routes::choose_primary))
+        .routes(routes!(emails::routes::verify_again))
         .routes(routes!(emails::routes::redeem))
         .routes(routes!(password::routes::change))
         .routes(routes!(password::routes::check))

@@ -262,11 +262,8 @@ async fn verify_current(
 /// Tells the owner at the primary address that the password is another one now.
 async fn tell(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<(), sqlx::Error> {
     if let Some(email) = emails::flow::primary(conn, user).await? {
-        let mut mail = NewMail::to_email(PASSWORD_CHANGED, email).about(user);
-        if let Some(language) = &client.language {
-            mail.locale.clone_from(language);
-        }
-        app.outbox.enqueue(conn, mail).await?;
+        let mail = NewMail::to_email(PASSWORD_CHANGED, email).about(user);
+        app.outbox.enqueue(conn, mail.in_language(client.language.as_deref())).await?;
     }
     Ok(())
 }

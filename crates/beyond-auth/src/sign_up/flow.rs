@@ -11,7 +11,7 @@ use crate::platform::crypto::password::{HashError, PolicyViolation};
 use crate::platform::db::Conn;
 use crate::platform::http::{Client, throttle};
 use crate::platform::ids::{EmailId, UserId};
-use crate::platform::limits::{self, Decision, Limit};
+use crate::platform::limits::{self, Decision};
 use crate::platform::mail::outbox::NewMail;
 use crate::settings::{self, Settings};
 use crate::sign_in::{self, Proof, SignedIn, Wish};
@@ -79,9 +79,8 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
         check_password(app, &settings, &new, password)?;
     }
     // Charged by what would send a mail, not by a password that must be chosen anew.
-    let mailbox = new.email.canonical().as_bytes();
-    let mails: [(&Limit, &[u8]); 2] = [(&throttle::MAILBOX_HOUR, mailbox), (&throttle::MAILBOX_DAY, mailbox)];
-    if let limited @ Decision::Limited { .. } = limits::take_all(&mut conn, &mails).await? {
+    let mailbox = throttle::mailbox(new.email.canonical());
+    if let limited @ Decision::Limited { .. } = limits::take_all(&mut conn, &mailbox).await? {
         return Err(Error::Limited(limited));
     }
     drop(conn);
@@ -110,7 +109,7 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
         let by = serde_json::json!({ "by": "sign_up" });
         (mail, Event::new("user.created", Actor::User(user)).details(by))
     };
-    app.outbox.enqueue(&mut tx, localised(mail, client)).await?;
+    app.outbox.enqueue(&mut tx, mail.in_language(client.language.as_deref())).await?;
     audit::record(&mut tx, event.from(client)).await?;
     let outcome = if open {
         let proof = Proof { user_id: user, amr: if hash.is_some() { "pwd" } else { "user" } };
@@ -145,11 +144,4 @@ async fn create(conn: &mut Conn, new: &NewUser, hash: Option<&str>) -> Result<(U
         password::flow::set(conn, user, hash).await?;
     }
     Ok((user, email))
-}
-
-fn localised(mut mail: NewMail, client: &Client) -> NewMail {
-    if let Some(language) = &client.language {
-        mail.locale.clone_from(language);
-    }
-    mail
 }
