@@ -10,7 +10,7 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, password, refresh, sessions, signing_keys};
+use crate::{emails, magic_link, password, refresh, sessions, signing_keys};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -30,6 +30,10 @@ pub fn composers(app: &App) -> Composers {
         .with(emails::mails::PRIMARY_CHANGED, notice(emails::mails::PRIMARY_CHANGED))
         .with(emails::mails::VERIFY_EMAIL, verify)
         .with(emails::mails::ADDRESS_TAKEN, emails::mails::AddressTaken { public_url: public_url.clone() })
+        .with(
+            magic_link::mails::MAGIC_LINK,
+            magic_link::mails::MagicLink { keyring: app.keyring.clone(), public_url: public_url.clone() },
+        )
         .with(password::mails::PASSWORD_CHANGED, password::mails::PasswordChanged)
 }
 
@@ -89,6 +93,7 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             refresh::flow::purge(&mut conn, BATCH).await?,
             signing_keys::flow::purge(&mut conn, BATCH).await?,
             emails::flow::purge(&mut conn, BATCH).await?,
+            magic_link::flow::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

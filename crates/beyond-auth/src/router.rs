@@ -13,7 +13,7 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, pages, password, refresh, sessions, sign_out, sign_up, signing_keys, users,
+    admin, door, emails, health, magic_link, pages, password, refresh, sessions, sign_out, sign_up, signing_keys, users,
 };
 
 /// The routes, each registered together with its documentation.
@@ -45,6 +45,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(emails::routes::choose_primary))
         .routes(routes!(emails::routes::verify_again))
         .routes(routes!(emails::routes::redeem))
+        .routes(routes!(magic_link::routes::request))
         .routes(routes!(password::routes::change))
         .routes(routes!(password::routes::check))
         // The operator's side.

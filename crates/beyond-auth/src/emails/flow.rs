@@ -117,6 +117,11 @@ pub async fn address_of(conn: &mut Conn, id: EmailId) -> Result<Option<String>, 
     Ok(store::find(conn, id).await?.map(|row| row.address))
 }
 
+/// By what the address of a row is compared.
+pub async fn canonical_of(conn: &mut Conn, id: EmailId) -> Result<Option<String>, sqlx::Error> {
+    Ok(store::find(conn, id).await?.map(|row| row.canonical))
+}
+
 /// What the code's MAC covers: the digits, bound to their row.
 pub(super) fn code_message(id: VerificationId, code: &Code) -> Vec<u8> {
     format!("{id}:{}", code.expose_secret()).into_bytes()

@@ -207,7 +207,7 @@ impl From<addresses::Error> for Problem {
         use addresses::Error;
         match error {
             Error::NotFound => Self::not_found(),
-            Error::Ended => crate::sessions::flow::Error::Invalid.into(),
+            Error::Ended => Self::unauthenticated("invalid_token", "The session has ended."),
             Error::Present => {
                 Self::new(StatusCode::CONFLICT, "email_present", "You have added this address already.")
             }
