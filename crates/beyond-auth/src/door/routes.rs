@@ -1,6 +1,7 @@
 //! Signing in over HTTP.
 
 pub mod client_config;
+pub mod mailed;
 pub mod renewal;
 
 use std::fmt;
@@ -31,6 +32,10 @@ use crate::users::User;
 pub enum CreateSessionRequest {
     /// Address and password.
     Password(PasswordSignIn),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkSignIn),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeSignIn),
 }
 
 /// Sign-in with address and password.
@@ -116,6 +121,7 @@ pub struct FactorDueResponse {
 pub async fn create(
     State(app): State<App>,
     client: Client,
+    headers: HeaderMap,
     Json(mut body): Json<Value>,
 ) -> Result<Response, Problem> {
     let method = take_method(&mut body)?;
@@ -134,6 +140,8 @@ pub async fn create(
             let outcome = password::flow::sign_in(&app, &email, &body.password, wish, &client).await?;
             Ok(answer(&app, outcome, body.cookie))
         }
+        "magic_link" => mailed::link_sign_in(&app, body, &client).await,
+        "email_code" => mailed::code_sign_in(&app, &headers, body, &client).await,
         _ => Err(unknown_method()),
     }
 }
@@ -176,6 +184,8 @@ pub async fn step_up(
             let body: PasswordStepUp = json::decode(body)?;
             password::flow::step_up(&app, &live, &body.password, &client).await?
         }
+        "magic_link" => mailed::link_step_up(&app, &live, body, &client).await?,
+        "email_code" => mailed::code_step_up(&app, &live, &headers, body, &client).await?,
         _ => return Err(unknown_method()),
     };
     let by_cookie = sessions::cookie::carries(&app, &headers);
@@ -196,6 +206,10 @@ pub async fn step_up(
 pub enum StepUpRequest {
     /// The account's password.
     Password(PasswordStepUp),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkStepUp),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeStepUp),
 }
 
 /// Step-up with the password of the session's owner.

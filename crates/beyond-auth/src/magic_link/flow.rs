@@ -17,7 +17,7 @@ use crate::platform::mail::outbox::NewMail;
 use crate::sessions::Live;
 use crate::sessions::flow::Elevated;
 use crate::settings::{self, Settings};
-use crate::sign_in::{self, Proof, SignedIn, Wish};
+use crate::sign_in::{self, Outcome, Proof, Wish};
 use crate::users::{self, Standing};
 
 /// Wrong codes that a request survives.
@@ -135,28 +135,29 @@ pub async fn sign_in(
     presented: &Presented,
     wish: Wish,
     client: &Client,
-) -> Result<SignedIn, sign_in::Error> {
+) -> Result<Outcome, sign_in::Error> {
     let (settings, redeemable) = check(app, presented, None, client).await?;
     let mut tx = app.db.begin("magic_link.sign_in").await?;
     let finished = async {
         let user_id = spend(app, &mut tx, &redeemable, presented, client).await?;
-        let proof = Proof { user_id, amr: presented.amr() };
+        let proof = Proof { user_id, amr: presented.amr(), multi_factor: false };
         sign_in::finish(&mut tx, &settings, &proof, wish, client).await
     };
-    let signed_in = match finished.await {
-        Ok(signed_in) => signed_in,
+    let outcome = match finished.await {
+        Ok(outcome) => outcome,
         Err(sign_in::Error::Refused) => {
             tx.rollback().await?;
             return refused(app, presented, client).await;
         }
         Err(error) => return Err(error),
     };
-    if let Some(budget) = &redeemable.budget {
+    // Half-way in, nothing is forgiven: or a mailbox would buy endless tries at the second factor.
+    if let (Outcome::SignedIn(_), Some(budget)) = (&outcome, &redeemable.budget) {
         limits::clear_account(&mut tx, budget).await?;
     }
     tx.commit().await?;
     app.outbox.wake();
-    Ok(signed_in)
+    Ok(outcome)
 }
 
 /// Presents a link or a code for a session that exists: it must have gone to an address of the session's owner.
@@ -173,9 +174,6 @@ pub async fn step_up(
         return Err(sign_in::Error::Refused);
     }
     let elevated = sign_in::step_up(&mut tx, live, presented.amr(), client).await?;
-    if let Some(budget) = &redeemable.budget {
-        limits::clear_account(&mut tx, budget).await?;
-    }
     tx.commit().await?;
     Ok(elevated)
 }
