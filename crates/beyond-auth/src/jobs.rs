@@ -24,6 +24,7 @@ pub fn composers(app: &App) -> Composers {
     let public_url = app.config.public_url.clone();
     let verify = emails::mails::VerifyEmail { keyring: app.keyring.clone(), public_url: public_url.clone() };
     let notice = |template| emails::mails::Notice { template, public_url: public_url.clone() };
+    let changed = |template| password::mails::Notice { template, public_url: public_url.clone() };
     Composers::new()
         .with(emails::mails::EMAIL_ADDED, notice(emails::mails::EMAIL_ADDED))
         .with(emails::mails::EMAIL_REMOVED, notice(emails::mails::EMAIL_REMOVED))
@@ -34,7 +35,12 @@ pub fn composers(app: &App) -> Composers {
             magic_link::mails::MAGIC_LINK,
             magic_link::mails::MagicLink { keyring: app.keyring.clone(), public_url: public_url.clone() },
         )
-        .with(password::mails::PASSWORD_CHANGED, password::mails::PasswordChanged)
+        .with(password::mails::PASSWORD_CHANGED, changed(password::mails::PASSWORD_CHANGED))
+        .with(password::mails::PASSWORD_REMOVED, changed(password::mails::PASSWORD_REMOVED))
+        .with(
+            password::mails::PASSWORD_RESET,
+            password::mails::ResetPassword { public_url: public_url.clone() },
+        )
 }
 
 /// Starts the jobs on the app's task tracker; they end with its shutdown.
@@ -95,6 +101,7 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             signing_keys::flow::purge(&mut conn, BATCH).await?,
             emails::flow::purge(&mut conn, BATCH).await?,
             magic_link::flow::purge(&mut conn, BATCH).await?,
+            password::reset::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

@@ -46,7 +46,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(emails::routes::verify_again))
         .routes(routes!(emails::routes::redeem))
         .routes(routes!(magic_link::routes::request))
-        .routes(routes!(password::routes::change))
+        .routes(routes!(password::routes::change, password::routes::remove))
+        .routes(routes!(password::routes::request_reset))
+        .routes(routes!(password::routes::redeem_reset))
         .routes(routes!(password::routes::check))
         // The operator's side.
         .routes(routes!(admin::users::list, admin::users::create))

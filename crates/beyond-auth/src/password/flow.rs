@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::mails::PASSWORD_CHANGED;
+use super::mails::{PASSWORD_CHANGED, PASSWORD_REMOVED};
 use super::store;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
@@ -34,6 +34,12 @@ pub enum Error {
     /// The account was banned or deleted meanwhile.
     #[error("the session has ended")]
     Ended,
+    /// Without the password nothing would be left to sign in with.
+    #[error("the password is the last way in")]
+    LastWayIn,
+    /// There is none to remove.
+    #[error("there is no password")]
+    NoPassword,
     /// Passwords are switched off.
     #[error("passwords are switched off")]
     Disabled,
@@ -243,10 +249,40 @@ pub async fn change(
     limits::clear_account(&mut tx, user.as_uuid().as_bytes()).await?;
     let event = Event::new("password.changed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event).await?;
-    tell(app, &mut tx, user, client).await?;
+    tell(app, &mut tx, PASSWORD_CHANGED, user, client).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(())
+}
+
+/// Removes the password, where another way in remains. Every other session ends; the owner gets a mail.
+pub async fn remove(app: &App, live: &Live, client: &Client) -> Result<(), Error> {
+    let user = live.user.id;
+    let mut tx = app.db.begin("password.remove").await?;
+    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+        return Err(Error::Ended);
+    }
+    let settings = settings::load(&mut tx).await?;
+    if !by_mail(&mut tx, &settings, user).await? {
+        return Err(Error::LastWayIn);
+    }
+    if !store::delete(&mut tx, user).await? {
+        return Err(Error::NoPassword);
+    }
+    sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
+    emails::flow::cancel_pending(&mut tx, user, false).await?;
+    let event = Event::new("password.removed", Actor::User(user)).session(live.session.id).from(client);
+    audit::record(&mut tx, event).await?;
+    tell(app, &mut tx, PASSWORD_REMOVED, user, client).await?;
+    tx.commit().await?;
+    app.outbox.wake();
+    Ok(())
+}
+
+/// Whether the user can sign in by mail.
+async fn by_mail(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<bool, sqlx::Error> {
+    let proven = emails::flow::list(conn, user).await?.iter().any(|row| row.verified_at.is_some());
+    Ok(settings.magic_link.enabled && proven)
 }
 
 async fn verify_current(
@@ -262,10 +298,16 @@ async fn verify_current(
     }
 }
 
-/// Tells the owner at the primary address that the password is another one now.
-async fn tell(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<(), sqlx::Error> {
+/// Tells the owner at the primary address what has become of the password.
+async fn tell(
+    app: &App,
+    conn: &mut Conn,
+    kind: &'static str,
+    user: UserId,
+    client: &Client,
+) -> Result<(), sqlx::Error> {
     if let Some(email) = emails::flow::primary(conn, user).await? {
-        let mail = NewMail::to_email(PASSWORD_CHANGED, email).about(user);
+        let mail = NewMail::to_email(kind, email).about(user);
         app.outbox.enqueue(conn, mail.in_language(client.language.as_deref())).await?;
     }
     Ok(())
