@@ -27,9 +27,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
+    ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
-    ("door", &["emails", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
+    ("door", &["emails", "magic_link", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
         "admin",
@@ -70,6 +71,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.totp_factors", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
+    ("emails::store", "auth.magic_links", "whatever was mailed to an address ends in one statement"),
+    ("emails::store", "auth.password_resets", "the same statement"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
     ("sessions::store", "auth.revocations", "the feed of what sessions and users leave behind"),
 ];

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD, Person};
 use crate::support::client::{Answer, Http};
+use crate::support::mailed;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ enum Id {
     Session,
     /// A refresh token of another user.
     RefreshToken,
+    /// An address of another user.
+    Email,
     /// A key that signs JWTs.
     SigningKey,
     /// Another user.
@@ -80,6 +83,14 @@ const CASES: &[Case] = &[
     // Its credential is no session; see refresh.rs.
     ("POST", "/v1/refresh-tokens/rotations", Public, Id::None, none),
     ("GET", "/v1/users/me/emails", Session, Id::None, none),
+    ("POST", "/v1/users/me/emails", Fresh, Id::None, || json!({ "email": "more@example.com" })),
+    ("DELETE", "/v1/users/me/emails/{id}", Fresh, Id::Email, none),
+    ("PUT", "/v1/users/me/emails/{id}/primary", Fresh, Id::Email, none),
+    ("POST", "/v1/users/me/emails/{id}/verifications", Session, Id::Email, none),
+    ("POST", "/v1/magic-links", Public, Id::None, none),
+    ("POST", "/v1/password-resets", Public, Id::None, none),
+    ("POST", "/v1/password-resets/redemptions", Public, Id::None, none),
+    ("DELETE", "/v1/users/me/password", Fresh, Id::None, none),
     ("POST", "/v1/email-verifications/redemptions", Public, Id::None, none),
     (
         "PUT",
@@ -152,6 +163,7 @@ struct World {
     ada: Person,
     adas_session: String,
     adas_refresh_token: String,
+    adas_email: String,
     signing_key: String,
 }
 
@@ -163,9 +175,10 @@ impl World {
         let adas_session = current["session"]["id"].as_str().unwrap().to_owned();
         let made = ada.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
         let adas_refresh_token = made["refresh_token"]["id"].as_str().unwrap().to_owned();
+        let adas_email = mailed::add_proven(&app, &ada.http, "ada.second@example.com").await;
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
-        Self { app, eve, ada, adas_session, adas_refresh_token, signing_key }
+        Self { app, eve, ada, adas_session, adas_refresh_token, adas_email, signing_key }
     }
 
     async fn call(&self, http: &Http, case: &Case, decorate: impl FnOnce(Request) -> Request) -> Answer {
@@ -174,6 +187,7 @@ impl World {
             Id::None => (*path).to_owned(),
             Id::Session => path.replace("{id}", &self.adas_session),
             Id::RefreshToken => path.replace("{id}", &self.adas_refresh_token),
+            Id::Email => path.replace("{id}", &self.adas_email),
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
             Id::User => path.replace("{id}", &self.ada.id),
         };
@@ -197,6 +211,9 @@ impl World {
         assert_eq!(current["user"]["name"], Value::Null);
         let tokens = self.ada.http.get("/v1/refresh-tokens").await.expect(200);
         assert_eq!(tokens["data"].as_array().unwrap().len(), 1);
+        let emails = self.ada.http.get("/v1/users/me/emails").await.expect(200);
+        assert_eq!(emails["data"].as_array().unwrap().len(), 2);
+        assert_eq!(emails["data"][0]["address"], "ada@example.com");
         let keys = self.app.admin.get("/v1/admin/signing-keys").await.expect(200);
         assert_eq!(keys["data"].as_array().unwrap().len(), 1);
         assert_eq!(keys["data"][0]["state"], "active");
@@ -373,7 +390,7 @@ async fn who_acts_as_somebody_else_does_nothing_that_takes_the_person() {
     let acting = world.app.admin.post(&path, json!({ "actor": "support" })).await.expect(201);
     let acting = world.app.http.with_bearer(acting["session"]["token"].as_str().unwrap());
     acting.get("/v1/users/me").await.expect(200);
-    for case in CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/verifications")) {
+    for case in CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/current/verifications")) {
         let answer = world.call(&acting, case, same).await;
         assert_eq!(answer.problem(403), "impersonated_session", "{} {}", case.0, case.1);
     }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod client;
 pub mod cluster;
 pub mod golden;
+pub mod mailed;
 pub mod program;
 pub mod proxy;
 pub mod raw;
