@@ -2,21 +2,21 @@
 
 mod account_enumeration;
 mod ban_race;
-// mod code_phishing;
+mod code_phishing;
 mod cookie_tossing;
 mod email_tricks;
 mod guessing;
 mod host_header;
 mod leaky_logs;
-// mod mail_outage;
+mod mail_outage;
 mod mass_assignment;
 mod parallel_redemption;
 mod planted_account;
 mod prefetching_scanner;
 mod session_fixation;
 mod stolen_dump;
-// mod superseded_links;
-// mod token_confusion;
+mod superseded_links;
+mod token_confusion;
 mod token_forgery;
 
 use std::sync::Arc;
