@@ -32,14 +32,14 @@ pub(super) struct PreviewArgs {
     product_name: String,
     /// Folder with templates of your own, as for `serve`
     #[arg(long, env = "MAIL_TEMPLATES", value_name = "FOLDER")]
-    mail_templates: Option<PathBuf>,
+    mail_templates: Option<String>,
 }
 
 pub(super) fn run(command: &MailCommand) -> Result<(), Failure> {
     let MailCommand::Preview(args) = command;
     // An empty variable counts as one that is not set.
-    let folder = args.mail_templates.as_deref().filter(|folder| !folder.as_os_str().is_empty());
-    let templates = Templates::load(folder).map_err(|error| Failure::Usage(error.to_string()))?;
+    let folder = args.mail_templates.as_deref().filter(|folder| !folder.is_empty());
+    let templates = Templates::load(folder.map(Path::new)).map_err(|error| Failure::Usage(error.to_string()))?;
     let names: Vec<&str> = match args.name.as_str() {
         "all" => templates.names().collect(),
         name => vec![name],

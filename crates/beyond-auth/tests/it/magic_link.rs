@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::app::{PASSWORD, config};
 use crate::support::mailed::{
-    ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, redeem_reset, redeem_verification, token_in,
+    ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, next_to, redeem_reset, redeem_verification, token_in,
 };
 use crate::support::{TestApp, database, sql};
 
@@ -27,7 +27,7 @@ async fn a_link_signs_in_and_a_code_signs_in() {
     code_sign_in(&mine, "ada@example.com", mail.code().unwrap(), Some(&request)).await.problem(401);
 
     let request = ask_link(&mine, "ada@example.com").await;
-    let next = app.mailbox.wait_until(|next| next.number > mail.number && next.code().is_some()).await.unwrap();
+    let next = next_to(&app, "ada@example.com", "ml_", &mail).await;
     let body = json!({ "method": "email_code", "email": "ada@example.com", "code": next.code().unwrap(),
                        "request_token": request, "refresh_token": true });
     let signed_in = mine.post("/v1/sessions", body).await.expect(201);

@@ -16,6 +16,7 @@ mod kek;
 mod limits;
 mod magic_link;
 mod mail;
+mod mail_preview;
 mod openapi;
 mod outage;
 mod pages;

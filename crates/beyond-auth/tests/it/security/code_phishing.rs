@@ -2,7 +2,7 @@
 
 use super::{count, forget_attempts, wrong_code};
 use crate::support::TestApp;
-use crate::support::mailed::{ask_link, code_sign_in, kind_to, link_sign_in, token_in};
+use crate::support::mailed::{ask_link, code_sign_in, kind_to, link_sign_in, next_to, token_in};
 
 const ADA: &str = "ada@example.com";
 
@@ -37,7 +37,7 @@ async fn asking_for_a_code_oneself_ends_the_one_that_was_asked_for_before() {
     let adas_mail = kind_to(&app, ADA, "ml_").await;
     // Eve asks for Ada and gets the half of the secret that is not in the mail.
     let eves_request = ask_link(&app.stranger(), ADA).await;
-    let eves_mail = super::further_mail(&app, ADA, &[adas_mail.number]).await;
+    let eves_mail = next_to(&app, ADA, "ml_", &adas_mail).await;
     // Ada, who waits for a code, may read either out; only the newest is worth something, and only with Eve's half.
     code_sign_in(&app.stranger(), ADA, adas_mail.code().unwrap(), Some(&eves_request)).await.problem(401);
     code_sign_in(&app.stranger(), ADA, eves_mail.code().unwrap(), Some(&adas_request)).await.problem(401);
@@ -74,7 +74,7 @@ async fn five_wrong_codes_kill_the_code_and_ten_delay_the_account() {
 
     // Another request brings another code, not another budget.
     let request = ask_link(&app.stranger(), ADA).await;
-    let next = super::further_mail(&app, ADA, &[mail.number]).await;
+    let next = next_to(&app, ADA, "ml_", &mail).await;
     for _ in 0..4 {
         code_sign_in(&app.stranger(), ADA, &wrong_code(next.code().unwrap()), Some(&request)).await.problem(401);
     }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{OTHER_PASSWORD, further_mail};
+use super::OTHER_PASSWORD;
 use crate::support::TestApp;
 use crate::support::mailed::{
-    ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, redeem_reset, token_in,
+    ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, next_to, redeem_reset, token_in,
 };
 
 const ADA: &str = "ada@example.com";
@@ -17,7 +17,7 @@ async fn a_newer_mail_ends_the_older() {
     let first = ask_link(&app.stranger(), ADA).await;
     let older = kind_to(&app, ADA, "ml_").await;
     let second = ask_link(&app.stranger(), ADA).await;
-    let newer = further_mail(&app, ADA, &[older.number, older.number - 1]).await;
+    let newer = next_to(&app, ADA, "ml_", &older).await;
     link_sign_in(&app.stranger(), &token_in(&older)).await.problem(401);
     code_sign_in(&app.stranger(), ADA, older.code().unwrap(), Some(&first)).await.problem(401);
     code_sign_in(&app.stranger(), ADA, newer.code().unwrap(), Some(&second)).await.expect(201);
@@ -25,7 +25,7 @@ async fn a_newer_mail_ends_the_older() {
     ask_reset(&app.stranger(), ADA).await;
     let older = kind_to(&app, ADA, "pwr_").await;
     ask_reset(&app.stranger(), ADA).await;
-    let newer = app.mailbox.wait_until(|mail| mail.number > older.number).await.unwrap();
+    let newer = next_to(&app, ADA, "pwr_", &older).await;
     redeem_reset(&app.stranger(), &token_in(&older), OTHER_PASSWORD).await.problem(400);
     redeem_reset(&app.stranger(), &token_in(&newer), OTHER_PASSWORD).await.expect(204);
 }

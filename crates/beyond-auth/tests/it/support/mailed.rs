@@ -64,6 +64,15 @@ pub async fn kind_to(app: &TestApp, address: &str, prefix: &str) -> Arc<Received
     app.mailbox.wait_until(|mail| mail.to == address && mail.text.contains(&mark)).await.unwrap()
 }
 
+/// The next mail to an address after that one, whose link holds a token of this prefix.
+pub async fn next_to(app: &TestApp, address: &str, prefix: &str, after: &ReceivedMail) -> Arc<ReceivedMail> {
+    let mark = format!("#token={prefix}");
+    app.mailbox
+        .wait_until(|mail| mail.number > after.number && mail.to == address && mail.text.contains(&mark))
+        .await
+        .unwrap()
+}
+
 /// The token in a mail's link.
 pub fn token_in(mail: &ReceivedMail) -> String {
     let (_, fragment) = mail.link().unwrap().split_once("#token=").unwrap();
