@@ -13,7 +13,8 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, magic_link, pages, password, refresh, sessions, sign_out, sign_up, signing_keys, users,
+    admin, door, emails, health, magic_link, pages, password, refresh, sessions, sign_out, sign_up,
+    signing_keys, users,
 };
 
 /// The routes, each registered together with its documentation.

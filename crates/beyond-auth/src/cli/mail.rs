@@ -39,19 +39,21 @@ pub(super) fn run(command: &MailCommand) -> Result<(), Failure> {
     let MailCommand::Preview(args) = command;
     // An empty variable counts as one that is not set.
     let folder = args.mail_templates.as_deref().filter(|folder| !folder.is_empty());
-    let templates = Templates::load(folder.map(Path::new)).map_err(|error| Failure::Usage(error.to_string()))?;
+    let templates =
+        Templates::load(folder.map(Path::new)).map_err(|error| Failure::Usage(error.to_string()))?;
     let names: Vec<&str> = match args.name.as_str() {
         "all" => templates.names().collect(),
         name => vec![name],
     };
     for name in names {
-        let mail = templates.preview(name, &args.locale, &args.product_name).map_err(|error| match error {
-            RenderError::Unknown(_) => {
-                let known = templates.names().collect::<Vec<_>>().join(", ");
-                Failure::Usage(format!("{error}; there are {known}"))
-            }
-            _ => Failure::Usage(error.to_string()),
-        })?;
+        let mail =
+            templates.preview(name, &args.locale, &args.product_name).map_err(|error| match error {
+                RenderError::Unknown(_) => {
+                    let known = templates.names().collect::<Vec<_>>().join(", ");
+                    Failure::Usage(format!("{error}; there are {known}"))
+                }
+                _ => Failure::Usage(error.to_string()),
+            })?;
         match &args.out {
             Some(folder) => write_files(folder, &format!("{name}.{}", args.locale), &mail)?,
             None => write_out(format!("Subject: {}\n\n{}\n", mail.subject, mail.text).as_bytes())?,

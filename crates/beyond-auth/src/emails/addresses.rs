@@ -128,7 +128,12 @@ pub async fn remove(app: &App, user: UserId, id: EmailId, client: &Client) -> Re
 }
 
 /// Lets another proven address stand for the user. What is pending on the old one ends, and it is told.
-pub async fn choose_primary(app: &App, user: UserId, id: EmailId, client: &Client) -> Result<EmailRow, Error> {
+pub async fn choose_primary(
+    app: &App,
+    user: UserId,
+    id: EmailId,
+    client: &Client,
+) -> Result<EmailRow, Error> {
     let mut tx = app.db.begin("emails.choose_primary").await?;
     lock(&mut tx, user).await?;
     let rows = store::list(&mut tx, user).await?;

@@ -132,9 +132,12 @@ pub async fn delete(conn: &mut Conn, id: EmailId) -> Result<(), sqlx::Error> {
 /// Makes one address of a user the primary one.
 pub async fn set_primary(conn: &mut Conn, user: UserId, id: EmailId) -> Result<(), sqlx::Error> {
     // Two statements: a unique index is checked row by row.
-    sqlx::query!("UPDATE auth.emails SET is_primary = false WHERE user_id = $1 AND is_primary", user.as_uuid())
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query!(
+        "UPDATE auth.emails SET is_primary = false WHERE user_id = $1 AND is_primary",
+        user.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
     sqlx::query!(
         "UPDATE auth.emails SET is_primary = true WHERE id = $1 AND user_id = $2",
         id.as_uuid(),

@@ -214,9 +214,8 @@ async fn check(
 async fn by_link(conn: &mut Conn, token: &SecretString) -> Result<Option<Redeemable>, sqlx::Error> {
     let Ok(token) = Token::<token::MagicLink>::parse(token.expose_secret()) else { return Ok(None) };
     let pending = store::find_pending(conn, MagicLinkId::from(token.id())).await?;
-    let fits = |pending: &Pending| {
-        pending.secret_hash.as_deref().is_some_and(|stored| token.hash().matches(stored))
-    };
+    let fits =
+        |pending: &Pending| pending.secret_hash.as_deref().is_some_and(|stored| token.hash().matches(stored));
     Ok(pending.filter(fits).and_then(|Pending { id, email_id, .. }| {
         email_id.map(|email_id| Redeemable { id, email_id, budget: None })
     }))

@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::breach;
 use super::mails::{PASSWORD_CHANGED, PASSWORD_REMOVED};
 use super::store;
 use crate::app::App;
@@ -54,8 +55,9 @@ pub enum Error {
     Database(#[from] sqlx::Error),
 }
 
-/// Checks a new password against the project's policy. `context` is what is easily known about its owner.
-pub fn check(
+/// Checks a new password against the project's policy, outside any transaction: somebody else may be asked. `context` is
+/// what is easily known about its owner.
+pub async fn check(
     app: &App,
     settings: &Settings,
     password: &str,
@@ -65,7 +67,11 @@ pub fn check(
     let service =
         settings.branding.name.as_deref().or_else(|| app.config.public_url.host_str()).unwrap_or_default();
     let context: Vec<&str> = context.iter().copied().chain([service]).collect();
-    check_policy(password, &policy, &context)
+    check_policy(password, &policy, &context)?;
+    match breach::check(app, settings, password).await {
+        Some(violation) => Err(vec![violation]),
+        None => Ok(()),
+    }
 }
 
 /// Hashes a new password; outside any transaction.
@@ -223,7 +229,9 @@ pub async fn change(
     }
     let context: Vec<&str> =
         live.user.email.as_deref().into_iter().chain(live.user.name.as_deref()).collect();
-    check(app, &settings, new.expose_secret(), &context).map_err(Error::Policy)?;
+    drop(conn);
+    check(app, &settings, new.expose_secret(), &context).await.map_err(Error::Policy)?;
+    let mut conn = app.db.acquire().await?;
     let stored = store::find(&mut conn, user).await?;
     if stored.is_some() {
         let budget = user.as_uuid().into_bytes();

@@ -5,6 +5,7 @@
 //! password ends every other session in the same transaction; a reset ends all of them and gives none; a password is
 //! removed only where another way in remains.
 
+mod breach;
 pub mod flow;
 pub mod mails;
 pub mod reset;

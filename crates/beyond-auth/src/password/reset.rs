@@ -98,8 +98,8 @@ pub async fn redeem(
     let pending = pending.filter(fits).ok_or(Error::Invalid)?;
     // A password that must be chosen anew does not cost the link.
     let address = emails::flow::address_of(&mut conn, pending.email_id).await?.ok_or(Error::Invalid)?;
-    check(app, &settings, password.expose_secret(), &[&address]).map_err(Error::Policy)?;
     drop(conn);
+    check(app, &settings, password.expose_secret(), &[&address]).await.map_err(Error::Policy)?;
     let hash = hash(app, password).await?;
 
     let mut tx = app.db.begin("password.reset").await?;

@@ -153,7 +153,7 @@ pub async fn check(
     let settings = settings::load(&mut conn).await?;
     drop(conn);
     let context: Vec<&str> = body.email.as_deref().into_iter().collect();
-    let errors = match flow::check(&app, &settings, body.password.expose_secret(), &context) {
+    let errors = match flow::check(&app, &settings, body.password.expose_secret(), &context).await {
         Ok(()) => Vec::new(),
         Err(violations) => field_errors(violations, "/password"),
     };

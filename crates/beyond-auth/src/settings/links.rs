@@ -53,7 +53,7 @@ pub fn return_address(settings: &Settings, public_url: &Url, text: &str) -> Opti
     let origin = url.origin();
     let listed = || {
         let origin = origin.ascii_serialization();
-        settings.allowed_origins.iter().any(|allowed| *allowed == origin)
+        settings.allowed_origins.contains(&origin)
     };
     let bare = url.username().is_empty() && url.password().is_none();
     let known = origin.is_tuple() && (origin == public_url.origin() || listed());
@@ -65,14 +65,18 @@ mod tests {
     use super::*;
 
     fn allowed(text: &str) -> Option<String> {
-        let settings = Settings { allowed_origins: vec!["https://app.example.com".into()], ..Settings::default() };
+        let settings =
+            Settings { allowed_origins: vec!["https://app.example.com".into()], ..Settings::default() };
         let own = Url::parse("https://auth.example.com").unwrap();
         return_address(&settings, &own, text).map(String::from)
     }
 
     #[test]
     fn people_return_to_exact_origins_only() {
-        assert_eq!(allowed("https://app.example.com/a?b#c").as_deref(), Some("https://app.example.com/a?b#c"));
+        assert_eq!(
+            allowed("https://app.example.com/a?b#c").as_deref(),
+            Some("https://app.example.com/a?b#c")
+        );
         assert_eq!(allowed("HTTPS://APP.example.com:443/../x").as_deref(), Some("https://app.example.com/x"));
         assert_eq!(allowed("https://auth.example.com").as_deref(), Some("https://auth.example.com/"));
         for text in [
@@ -102,6 +106,9 @@ mod tests {
         let frame = |base: &str| MailFrame { settings: Settings::default(), base: Url::parse(base).unwrap() };
         let link = frame("https://app.example.com/login/?x=1#y").link("/auth/sign-in", Some("token=t"));
         assert_eq!(link.as_str(), "https://app.example.com/login/auth/sign-in#token=t");
-        assert_eq!(frame("https://a.example").link("/auth/account", None).as_str(), "https://a.example/auth/account");
+        assert_eq!(
+            frame("https://a.example").link("/auth/account", None).as_str(),
+            "https://a.example/auth/account"
+        );
     }
 }

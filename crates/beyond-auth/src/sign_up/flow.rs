@@ -74,10 +74,12 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
     if !settings.sign_up.enabled {
         return Err(Error::Disabled);
     }
+    drop(conn);
     // The checks and the hash come before we look at the address, so they cost the same whoever owns it.
     if let Some(password) = &new.password {
-        check_password(app, &settings, &new, password)?;
+        check_password(app, &settings, &new, password).await?;
     }
+    let mut conn = app.db.acquire().await?;
     // Charged by what would send a mail, not by a password that must be chosen anew.
     let mailbox = throttle::mailbox(new.email.canonical());
     if let limited @ Decision::Limited { .. } = limits::take_all(&mut conn, &mailbox).await? {
@@ -123,7 +125,7 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
     Ok(outcome)
 }
 
-fn check_password(
+async fn check_password(
     app: &App,
     settings: &Settings,
     new: &NewUser,
@@ -134,7 +136,7 @@ fn check_password(
     }
     let context: Vec<&str> =
         [Some(new.email.address()), new.profile.name.as_deref()].into_iter().flatten().collect();
-    password::flow::check(app, settings, password.expose_secret(), &context).map_err(Error::Policy)
+    password::flow::check(app, settings, password.expose_secret(), &context).await.map_err(Error::Policy)
 }
 
 async fn create(conn: &mut Conn, new: &NewUser, hash: Option<&str>) -> Result<(UserId, EmailId), Error> {

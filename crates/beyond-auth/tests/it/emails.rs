@@ -35,19 +35,32 @@ async fn an_address_is_added_proven_made_primary_and_the_old_one_removed() {
     assert!(mail.subject.contains("adds this address"), "{}", mail.subject);
     let code = json!({ "email": "ada@work.example", "code": mail.code().unwrap() });
     let proven = app.stranger().post("/v1/email-verifications/redemptions", code).await.expect(200);
-    assert_eq!((proven["email"].as_str(), proven["user"]["id"].as_str()), (Some("Ada@work.example"), Some(&*ada.id)));
+    assert_eq!(
+        (proven["email"].as_str(), proven["user"]["id"].as_str()),
+        (Some("Ada@work.example"), Some(&*ada.id))
+    );
     assert_eq!(proven["user"]["email"], "ada@example.com");
     // The owner hears of it at the primary address, and stays signed in with the password that was there.
-    app.mailbox.wait_until(|mail| mail.to == "ada@example.com" && mail.text.contains("Ada@work.example")).await.unwrap();
+    app.mailbox
+        .wait_until(|mail| mail.to == "ada@example.com" && mail.text.contains("Ada@work.example"))
+        .await
+        .unwrap();
     ada.http.get("/v1/sessions/current").await.expect(200);
     app.stranger().post("/v1/sessions", body).await.expect(201);
-    assert_eq!(ada.http.post(&format!("{path}/verifications"), json!({})).await.problem(409), "email_verified");
+    assert_eq!(
+        ada.http.post(&format!("{path}/verifications"), json!({})).await.problem(409),
+        "email_verified"
+    );
 
     let chosen = ada.http.put(&format!("{path}/primary"), json!({})).await.expect(200);
     assert_eq!(chosen["email"]["primary"], true);
-    app.mailbox.wait_until(|mail| mail.to == "ada@example.com" && mail.subject.contains("primary")).await.unwrap();
+    app.mailbox
+        .wait_until(|mail| mail.to == "ada@example.com" && mail.subject.contains("primary"))
+        .await
+        .unwrap();
     assert_eq!(ada.http.get("/v1/users/me").await.expect(200)["user"]["email"], "Ada@work.example");
-    let old = ada.http.get("/v1/users/me/emails").await.expect(200)["data"][1]["id"].as_str().unwrap().to_owned();
+    let old =
+        ada.http.get("/v1/users/me/emails").await.expect(200)["data"][1]["id"].as_str().unwrap().to_owned();
     ada.http.delete(&format!("/v1/users/me/emails/{old}")).await.expect(204);
     assert_eq!(addresses(&ada.http).await, [("Ada@work.example".to_owned(), true, true)]);
     for address in ["ada@example.com", "Ada@work.example"] {
@@ -65,7 +78,8 @@ async fn an_address_is_added_proven_made_primary_and_the_old_one_removed() {
 async fn the_last_proven_address_and_the_primary_one_stay() {
     let app = TestApp::start().await;
     let ada = app.person("ada@example.com").await;
-    let first = ada.http.get("/v1/users/me/emails").await.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
+    let first =
+        ada.http.get("/v1/users/me/emails").await.expect(200)["data"][0]["id"].as_str().unwrap().to_owned();
     let first = format!("/v1/users/me/emails/{first}");
     assert_eq!(ada.http.delete(&first).await.problem(409), "last_email");
     add(&ada.http, "claim@example.com").await;
@@ -105,7 +119,10 @@ async fn a_claim_blocks_nobody_and_the_first_proof_wins() {
         .await
         .unwrap();
     redeem_verification(&app.stranger(), &token_in(&own)).await.expect(200);
-    assert_eq!(redeem_verification(&app.stranger(), &token_in(&planted)).await.problem(400), "invalid_verification");
+    assert_eq!(
+        redeem_verification(&app.stranger(), &token_in(&planted)).await.problem(400),
+        "invalid_verification"
+    );
     // To the one who came too late nothing has changed: it still is a claim.
     assert_eq!(addresses(&eve.http).await[1], ("shared@example.com".to_owned(), false, false));
     assert_eq!(addresses(&ada.http).await[1], ("shared@example.com".to_owned(), false, true));

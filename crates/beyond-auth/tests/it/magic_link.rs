@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::support::app::{PASSWORD, config};
 use crate::support::mailed::{
-    ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, next_to, redeem_reset, redeem_verification, token_in,
+    ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, next_to, redeem_reset, redeem_verification,
+    token_in,
 };
 use crate::support::{TestApp, database, sql};
 
@@ -144,7 +145,11 @@ async fn people_return_to_listed_origins_only() {
         for email in ["ada@example.com", &format!("nobody{number}@example.com")] {
             let body = json!({ "email": email, "redirect_to": to });
             let answer = app.stranger().post("/v1/magic-links", body).await;
-            assert_eq!((answer.problem(422), answer.pointer()), ("validation_failed".into(), "/redirect_to".into()), "{to}");
+            assert_eq!(
+                (answer.problem(422), answer.pointer()),
+                ("validation_failed".into(), "/redirect_to".into()),
+                "{to}"
+            );
         }
     }
     let body = json!({ "email": "ada@example.com", "redirect_to": "https://APP.example.com/a/../b?c=d&e#f" });
@@ -189,7 +194,10 @@ async fn a_mailed_link_or_code_of_ones_own_makes_a_session_fresh() {
     let code = json!({ "method": "email_code", "email": "ada@example.com", "code": mail.code().unwrap(),
                        "request_token": request });
     let elevated = ada.http.post(path, code).await.expect(200);
-    assert_eq!((&elevated["session"]["amr"], &elevated["session"]["aal"]), (&json!(["pwd", "otp"]), &json!(1)));
+    assert_eq!(
+        (&elevated["session"]["amr"], &elevated["session"]["aal"]),
+        (&json!(["pwd", "otp"]), &json!(1))
+    );
     ada.http.get("/v1/sessions/current").await.problem(401);
 }
 
@@ -200,7 +208,8 @@ async fn links_lead_where_the_settings_say_and_mails_name_the_product() {
     let settings = json!({ "links": { "base_url": "https://login.example.com/id/" },
                            "branding": { "name": "Shop & Co" } });
     app.set(settings).await;
-    let request = app.stranger().request(Method::POST, "/v1/magic-links").header("accept-language", "de-AT,en;q=0.5");
+    let request =
+        app.stranger().request(Method::POST, "/v1/magic-links").header("accept-language", "de-AT,en;q=0.5");
     app.http.send(request.json(&json!({ "email": "ada@example.com" }))).await.expect(202);
     let mail = kind_to(&app, "ada@example.com", "ml_").await;
     assert!(mail.link().unwrap().starts_with("https://login.example.com/id/auth/magic-link#token=ml_"));

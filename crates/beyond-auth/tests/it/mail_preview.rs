@@ -47,11 +47,15 @@ fn mails_are_written_to_a_folder_to_be_opened() {
     let out = tempfile::tempdir().unwrap();
     let ended = preview(&["all", "--out", out.path().to_str().unwrap()], None);
     assert_eq!(ended.code, Some(0), "{}", ended.said());
-    let mut files: Vec<String> =
-        fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<String> = fs::read_dir(out.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     files.sort();
     assert_eq!(files.len(), ended.stdout.lines().count());
-    assert!(files.contains(&"magic_link.en.html".to_owned()) && files.contains(&"magic_link.en.txt".to_owned()));
+    assert!(
+        files.contains(&"magic_link.en.html".to_owned()) && files.contains(&"magic_link.en.txt".to_owned())
+    );
     let html = fs::read_to_string(out.path().join("magic_link.en.html")).unwrap();
     assert!(html.starts_with("<!doctype html>"));
 }
@@ -65,7 +69,10 @@ fn a_file_of_the_operators_replaces_the_one_that_was_built_in() {
 
 #[test]
 fn a_broken_template_refuses_the_start_and_names_file_and_line() {
-    let own = folder(&[("en/magic_link/body.txt", "fine\n{{ link }}\n{% if code %}\n{{ code | nonsense }}\n{% endif %}")]);
+    let own = folder(&[(
+        "en/magic_link/body.txt",
+        "fine\n{{ link }}\n{% if code %}\n{{ code | nonsense }}\n{% endif %}",
+    )]);
     let mut command = program(&["serve", "--address", "127.0.0.1:0"]);
     command.envs(COMPLETE).env("MAIL_TEMPLATES", own.path());
     for ended in [run(command), preview(&["verify_email"], Some(own.path()))] {

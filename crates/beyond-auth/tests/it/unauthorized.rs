@@ -390,7 +390,9 @@ async fn who_acts_as_somebody_else_does_nothing_that_takes_the_person() {
     let acting = world.app.admin.post(&path, json!({ "actor": "support" })).await.expect(201);
     let acting = world.app.http.with_bearer(acting["session"]["token"].as_str().unwrap());
     acting.get("/v1/users/me").await.expect(200);
-    for case in CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/current/verifications")) {
+    for case in
+        CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/current/verifications"))
+    {
         let answer = world.call(&acting, case, same).await;
         assert_eq!(answer.problem(403), "impersonated_session", "{} {}", case.0, case.1);
     }

@@ -51,7 +51,10 @@ fn every_embedded_template_has_all_parts_an_example_and_its_links_in_both_parts(
         for (key, value) in sample.as_object().unwrap() {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             assert!(mail.text.contains(&value), "{locale}/{name}: the text lacks {key}");
-            assert!(mail.html.replace("&#x2f;", "/").contains(&value), "{locale}/{name}: the HTML lacks {key}");
+            assert!(
+                mail.html.replace("&#x2f;", "/").contains(&value),
+                "{locale}/{name}: the HTML lacks {key}"
+            );
         }
     }
 }
@@ -160,7 +163,7 @@ fn the_operators_file_replaces_ours_and_the_others_stay() {
 fn the_operators_locale_is_used_for_its_regions_with_its_own_layout() {
     let folder = Folder::with(&[
         ("de/layout.html", "<p>Rahmen</p>{% block content %}{% endblock %}"),
-        ("fr/verify_email/subject.txt", "Confirmez"),
+        ("de/verify_email/subject.txt", "Bitte bestätigen"),
         ("de/verify_email/body.txt", "{{ code }} {{ link }}"),
         (
             "de/verify_email/body.html",

@@ -99,7 +99,10 @@ async fn asking_for_a_mail_looks_the_same_for_every_address() {
         let reset = shape(&ask("/v1/password-resets").await);
         assert_eq!((reset.0, &reset.2), (202, &json!({ "status": "sent" })), "{email}");
         let nobody = json!({ "email": "nobody@example.com" });
-        assert_eq!(link, masked(&app.stranger().post("/v1/magic-links", nobody.clone()).await, &["/request_token"]));
+        assert_eq!(
+            link,
+            masked(&app.stranger().post("/v1/magic-links", nobody.clone()).await, &["/request_token"])
+        );
         assert_eq!(reset, shape(&app.stranger().post("/v1/password-resets", nobody).await));
         forget_attempts(&app).await;
     }
@@ -155,10 +158,12 @@ async fn adding_an_address_does_not_tell_whether_another_account_has_it() {
     }
     assert_eq!(known[0], known[1]);
     let listed = eve.http.get("/v1/users/me/emails").await.expect(200);
-    let claims: Vec<_> = listed["data"].as_array().unwrap()[1..].iter().map(|row| &row["verified_at"]).collect();
+    let claims: Vec<_> =
+        listed["data"].as_array().unwrap()[1..].iter().map(|row| &row["verified_at"]).collect();
     assert_eq!(claims, [&json!(null); 2]);
     // The owner hears of it and nobody else can prove it.
-    let mail = app.mailbox.wait_until(|mail| mail.to == "known@example.com" && mail.subject.contains("named")).await;
+    let mail =
+        app.mailbox.wait_until(|mail| mail.to == "known@example.com" && mail.subject.contains("named")).await;
     assert!(mail.unwrap().code().is_none());
 }
 
@@ -212,7 +217,9 @@ async fn the_time_of_an_answer_does_not_tell_who_has_an_account() {
             }
         }
     }
-    for (what, times) in [("sign-in", sign_ins), ("sign-up", sign_ups), ("magic link", links), ("reset", resets)] {
+    for (what, times) in
+        [("sign-in", sign_ins), ("sign-up", sign_ups), ("magic link", links), ("reset", resets)]
+    {
         let medians = times.map(median);
         println!("{what}: {medians:?}");
         let (shortest, longest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());

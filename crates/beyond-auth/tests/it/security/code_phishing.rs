@@ -76,7 +76,9 @@ async fn five_wrong_codes_kill_the_code_and_ten_delay_the_account() {
     let request = ask_link(&app.stranger(), ADA).await;
     let next = next_to(&app, ADA, "ml_", &mail).await;
     for _ in 0..4 {
-        code_sign_in(&app.stranger(), ADA, &wrong_code(next.code().unwrap()), Some(&request)).await.problem(401);
+        code_sign_in(&app.stranger(), ADA, &wrong_code(next.code().unwrap()), Some(&request))
+            .await
+            .problem(401);
     }
     let limited = code_sign_in(&app.stranger(), ADA, next.code().unwrap(), Some(&request)).await;
     assert_eq!(limited.problem(429), "too_many_requests");

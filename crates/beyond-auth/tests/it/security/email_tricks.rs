@@ -54,7 +54,11 @@ async fn an_address_that_could_mean_another_is_refused() {
         sign_in(&app.stranger(), email, PASSWORD).await.problem(422);
         for path in ["/v1/magic-links", "/v1/password-resets"] {
             let answer = app.stranger().post(path, json!({ "email": email })).await;
-            assert_eq!((answer.problem(422), answer.pointer()), ("validation_failed".into(), "/email".into()), "{email:?}");
+            assert_eq!(
+                (answer.problem(422), answer.pointer()),
+                ("validation_failed".into(), "/email".into()),
+                "{email:?}"
+            );
         }
     }
     let nul = sign_up(&app.stranger(), "ada@example.com\0", PASSWORD).await;
@@ -92,7 +96,14 @@ async fn whatever_the_spelling_mail_goes_to_the_stored_address() {
     let kay = app.person("Kay@xn--bcher-kva.example").await;
     add_proven(&app, &kay.http, "kay@example.com").await;
     for (stored, spellings) in [
-        ("Kay@xn--bcher-kva.example", ["KAY@B\u{dc}CHER.EXAMPLE", "kay@bu\u{308}cher.example", "kay\u{ff20}xn--bcher-kva\u{ff0e}example"]),
+        (
+            "Kay@xn--bcher-kva.example",
+            [
+                "KAY@B\u{dc}CHER.EXAMPLE",
+                "kay@bu\u{308}cher.example",
+                "kay\u{ff20}xn--bcher-kva\u{ff0e}example",
+            ],
+        ),
         ("kay@example.com", ["KAY@EXAMPLE.COM", "\u{212a}ay@example\u{3002}com", "kay@ex\u{ad}ample.com"]),
     ] {
         for spelling in spellings {

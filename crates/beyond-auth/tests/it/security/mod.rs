@@ -7,6 +7,7 @@ mod cookie_tossing;
 mod email_tricks;
 mod guessing;
 mod host_header;
+mod inward_requests;
 mod leaky_logs;
 mod mail_outage;
 mod mass_assignment;

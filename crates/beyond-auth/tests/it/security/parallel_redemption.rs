@@ -83,9 +83,9 @@ async fn of_fifty_sign_ins_with_one_mailed_code_exactly_one_succeeds() {
     let request = ask_link(&app.stranger(), "ada@example.com").await;
     let mail = kind_to(&app, "ada@example.com", "ml_").await;
     let code = mail.code().unwrap();
-    let answers = join_all((0..50).map(async |_| {
-        code_sign_in(&app.stranger(), "ada@example.com", code, Some(&request)).await
-    }))
+    let answers = join_all(
+        (0..50).map(async |_| code_sign_in(&app.stranger(), "ada@example.com", code, Some(&request)).await),
+    )
     .await;
     once(&answers, 201, &[401, 429]);
     link_sign_in(&app.stranger(), &token_in(&mail)).await.problem(401);

@@ -60,8 +60,10 @@ async fn the_link_of_every_mail_still_works_after_a_scanner() {
         assert!(url.query().is_none());
         assert!(!url.path().contains(&token));
         let landing = url.path();
-        let mut paths = vec![landing.to_owned(), format!("{landing}?token={token}"), format!("{landing}/{token}")];
-        for path in ["/v1/sessions", "/v1/magic-links", "/v1/password-resets"].into_iter().chain(REDEMPTIONS) {
+        let mut paths =
+            vec![landing.to_owned(), format!("{landing}?token={token}"), format!("{landing}/{token}")];
+        for path in ["/v1/sessions", "/v1/magic-links", "/v1/password-resets"].into_iter().chain(REDEMPTIONS)
+        {
             paths.push(format!("{path}?method=magic_link&token={token}&password={OTHER_PASSWORD}"));
             paths.push(format!("{path}/{token}"));
         }

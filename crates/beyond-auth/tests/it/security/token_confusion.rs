@@ -6,7 +6,9 @@ use super::{OTHER_PASSWORD, count};
 use crate::support::TestApp;
 use crate::support::app::PASSWORD;
 use crate::support::client::{Answer, Http};
-use crate::support::mailed::{add, ask_link, ask_reset, kind_to, link_sign_in, redeem_reset, redeem_verification, token_in};
+use crate::support::mailed::{
+    add, ask_link, ask_reset, kind_to, link_sign_in, redeem_reset, redeem_verification, token_in,
+};
 
 /// Everything that takes a token, by the prefix of the one it takes.
 const DOORS: [&str; 6] = ["ev", "ml", "pwr", "rt", "session", "req"];

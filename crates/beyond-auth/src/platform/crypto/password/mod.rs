@@ -3,10 +3,12 @@
 
 mod argon;
 mod blocklist;
+mod breach;
 mod hasher;
 mod policy;
 
 pub use argon::{Cost, InvalidCost, Verdict};
+pub use breach::Question;
 pub use hasher::{HashError, HasherConfig, PasswordHasher};
 pub use policy::{
     MAX_BYTES, MAX_LENGTH, MIN_LENGTH, PasswordPolicy, PolicyViolation, check_policy, normalise,
