@@ -23,6 +23,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(pages::contract::document))
+        .routes(routes!(door::routes::client_config::client_config))
         .routes(routes!(signing_keys::routes::jwks))
         .routes(routes!(signing_keys::routes::well_known_jwks))
         // Users, sessions.

@@ -1,5 +1,6 @@
 //! Signing in over HTTP.
 
+pub mod client_config;
 pub mod renewal;
 
 use std::fmt;

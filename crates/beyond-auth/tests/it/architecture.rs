@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sign_out", &["audit", "refresh", "sessions", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
-    ("door", &["emails", "password", "refresh", "sessions", "sign_in", "users"]),
+    ("door", &["emails", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
         "admin",

@@ -11,6 +11,7 @@ use crate::support::program::{program, run};
 
 /// Operations that anybody may call. A new one is added here, in sight.
 const PUBLIC: &[&str] = &[
+    "get_client_config",
     "get_healthz",
     "get_jwks_json",
     "get_openapi_json",

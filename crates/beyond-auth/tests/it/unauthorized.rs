@@ -50,6 +50,7 @@ const CASES: &[Case] = &[
     ("GET", "/healthz", Public, Id::None, none),
     ("GET", "/readyz", Public, Id::None, none),
     ("GET", "/v1/openapi.json", Public, Id::None, none),
+    ("GET", "/v1/client-config", Public, Id::None, none),
     ("GET", "/v1/jwks.json", Public, Id::None, none),
     ("GET", "/.well-known/jwks.json", Public, Id::None, none),
     ("POST", "/v1/users", Public, Id::None, none),
