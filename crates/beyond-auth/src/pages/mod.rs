@@ -12,6 +12,8 @@ mod page;
 mod return_to;
 mod texts;
 
+use std::sync::LazyLock;
+
 use axum::Router;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
@@ -39,18 +41,18 @@ use template;
 
 macro_rules! assets {
     ($($kind:ident: $($name:literal)+;)+) => {
-        &[$($((concat!("/auth/assets/", $name), Asset::new($kind, template!($name)))),+),+]
+        [$($((concat!("/auth/assets/", $name), Asset::new($kind, template!($name)))),+),+].into()
     };
 }
 
 /// What the pages load.
-static ASSETS: &[(&str, Asset)] = assets! {
+static ASSETS: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| assets! {
     STYLE: "page.css" "account.css" "contract.css";
     SCRIPT: "api.js" "ui.js" "texts.en.js" "texts.de.js" "webauthn.js" "second_factor.js" "password.js"
         "sign_in.js" "sign_up.js" "sign_out.js" "verify_email.js" "magic_link.js" "forgot_password.js"
-        "reset_password.js" "account.js" "account_emails.js" "account_factors.js" "account_devices.js" "step_up.js"
+        "reset_password.js" "account.js" "account_ui.js" "account_emails.js" "account_factors.js" "account_devices.js" "step_up.js"
         "contract.js" "schema.js";
-};
+});
 
 /// The pages and their assets.
 pub fn router() -> Router<App> {

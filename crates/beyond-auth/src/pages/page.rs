@@ -7,12 +7,14 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{MethodRouter, get};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, Uri};
+use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 use url::Url;
 
 use super::return_to::{carry, return_to};
 use super::{PAGE_POLICY, html, template, texts};
 use crate::app::App;
+use crate::door::routes::client_config::ClientConfigResponse;
 use crate::platform::http::Client;
 use crate::sessions::cookie;
 use crate::settings::{self, Settings};
@@ -74,29 +76,31 @@ impl Page {
     }
 
     async fn show(&self, app: &App, client: &Client, headers: &HeaderMap, query: Option<&str>) -> Response {
-        let Ok(settings) = load(app).await else { return unavailable(client) };
-        let target = return_to(query, &settings.allowed_origins);
+        let Ok(config) = load(app).await else { return unavailable(client) };
+        let target = return_to(query, &config.allowed_origins);
         let cookie = cookie::carries(app, headers);
         if self.signed_in && !cookie {
             return Redirect::to("/auth/sign-in").into_response();
         }
         let file = format!("{}.html", self.name);
-        let mut response = render(&file, self.name, client, &settings, target.as_ref(), cookie);
-        if let Some(policy) = policy(&settings) {
+        let mut response = render(&file, self.name, client, &config, target.as_ref(), cookie);
+        if let Some(policy) = policy(&config) {
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         response
     }
 }
 
-async fn load(app: &App) -> Result<Settings, sqlx::Error> {
-    let settings = async { settings::load(&mut *app.db.acquire().await?).await }.await;
-    settings.inspect_err(|error| tracing::warn!(%error, "a page was asked for and the settings cannot be read"))
+/// What `GET /v1/client-config` tells: pages know no more than an application's own would.
+async fn load(app: &App) -> Result<ClientConfigResponse, sqlx::Error> {
+    let settings = async { settings::load(&mut app.db.acquire().await?).await }.await;
+    settings.map(ClientConfigResponse::from).inspect_err(|error| tracing::warn!(%error, "a page was asked for and the settings cannot be read"))
 }
 
 /// Says so instead of showing ways in that may be switched off.
 fn unavailable(client: &Client) -> Response {
-    let mut response = render("unavailable.html", "unavailable", client, &Settings::default(), None, false);
+    let config = Settings::default().into();
+    let mut response = render("unavailable.html", "unavailable", client, &config, None, false);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
@@ -106,25 +110,15 @@ fn render(
     file: &str,
     name: &str,
     client: &Client,
-    settings: &Settings,
+    config: &ClientConfigResponse,
     target: Option<&Url>,
     cookie: bool,
 ) -> Response {
     let texts = texts::of(client.language.as_deref());
-    let config = serde_json::json!({
-        "methods": {
-            "password": settings.password.enabled,
-            "magic_link": settings.magic_link.enabled,
-            "passkeys": settings.passkeys.enabled,
-        },
-        "sign_up": { "enabled": settings.sign_up.enabled },
-        "password": { "min_length": settings.password.min_length },
-        "providers": [],
-    });
     let context = context! {
-        page => name, lang => texts.language, t => texts.texts,
-        config => minijinja::Value::from_serialize(&config), config_json => config.to_string(),
-        brand => minijinja::Value::from_serialize(&settings.branding),
+        page => name, lang => texts.language, t => texts.texts.clone(),
+        config => Value::from(Serde(config)),
+        config_json => serde_json::to_string(config).unwrap_or_default(),
         return_to => target.map_or("", Url::as_str), carry => carry(target), cookie,
     };
     match TEMPLATES.get_template(file).and_then(|template| template.render(context)) {
@@ -137,8 +131,8 @@ fn render(
 }
 
 /// The policy of all pages, with the place of the project's logo in it: nothing else may come from there.
-fn policy(settings: &Settings) -> Option<HeaderValue> {
-    let logo = Url::parse(settings.branding.logo_url.as_deref()?).ok()?.origin();
+fn policy(config: &ClientConfigResponse) -> Option<HeaderValue> {
+    let logo = Url::parse(config.branding.logo_url.as_deref()?).ok()?.origin();
     let images = format!("img-src 'self' data: {};", logo.ascii_serialization());
     HeaderValue::from_str(&PAGE_POLICY.replace("img-src 'self' data:;", &images)).ok()
 }

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use minijinja::Value;
+use minijinja::value::{Serde, Value};
 
 /// A language and what it says.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) fn of(language: Option<&str>) -> &'static Texts {
 fn read(module: &str) -> Value {
     let json = module.trim().strip_prefix("export default").unwrap_or_default().trim_end_matches(';');
     let json: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    Value::from_serialize(json)
+    Value::from(Serde(json))
 }
 
 #[cfg(test)]

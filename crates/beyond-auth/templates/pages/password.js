@@ -1,7 +1,7 @@
 // Password fields: to be looked at, and checked while they are chosen.
 
 import { post } from "./api.js";
-import { byId, config, fill, h, mark, t, words } from "./ui.js";
+import { config, fill, h, mark, t, words } from "./ui.js";
 
 for (const input of document.querySelectorAll('input[type="password"]')) {
   const toggle = h("button", { type: "button", className: "toggle", "aria-label": t.common.show_password }, t.common.show);
@@ -33,5 +33,3 @@ for (const input of document.querySelectorAll("[data-new]")) {
     if (verdict && input.value === password) mark(input, verdict.errors[0] && words(verdict.errors[0]));
   });
 }
-
-export const clear = (id) => (byId(id).value = "");

@@ -1,7 +1,7 @@
 // The second half of a sign-in: another factor, or setting one up where the project asks for it.
 
 import { signIn } from "./api.js";
-import { byId, explain, fill, h, leave, onClick, onSubmit, say, step, t, tell } from "./ui.js";
+import { byId, explain, fill, h, leave, onClick, onSubmit, say, step, t } from "./ui.js";
 import { ask, available } from "./webauthn.js";
 
 let token = null;
@@ -48,8 +48,7 @@ async function prove(proof) {
 
 async function enrol() {
   const { factor } = await signIn({ method: "totp_enrolment", attempt_token: token });
-  const section = step("enrol");
-  tell(section, t.factor.enrol_needed, "plain");
+  step("enrol");
   showKey(factor);
 }
 

@@ -101,15 +101,13 @@ function confirmed(strong) {
   });
 }
 
-// Does `act`, after a step-up where the API asks for one. Whoever cancels has changed nothing: undefined.
+// Does `act`, after a step-up where the API asks for one. Whoever cancels has changed nothing, and reads no complaint.
 export async function stepped(act) {
   try {
     return await act();
   } catch (problem) {
     if (problem.code !== "insufficient_user_authentication") throw problem;
     if (await confirmed(/2/.test(problem.body?.acr_values ?? ""))) return act();
-    throw new Cancelled();
+    throw { code: "cancelled" };
   }
 }
-
-export class Cancelled extends Error {}

@@ -61,11 +61,11 @@ export function onClick(button, act) {
   button.addEventListener("click", () => run(button.closest("form, section, dialog, main"), button, act));
 }
 
-let busy = false;
+const busy = new WeakSet();
 
 async function run(scope, button, act) {
-  if (busy) return;
-  busy = true;
+  if (busy.has(scope)) return;
+  busy.add(scope);
   // Not `disabled`: that would take the focus away from those who use the keyboard.
   button?.setAttribute("aria-disabled", "true");
   tell(scope);
@@ -73,9 +73,9 @@ async function run(scope, button, act) {
   try {
     await act();
   } catch (problem) {
-    explain(scope, problem);
+    if (problem.code !== "cancelled") explain(scope, problem);
   } finally {
-    busy = false;
+    busy.delete(scope);
     clearTimeout(slow);
     if (byId("status").textContent === t.common.wait) say("");
     button?.removeAttribute("aria-disabled");
@@ -101,9 +101,9 @@ export function words({ code, detail, name }) {
   return text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 
-export function tell(scope, text, kind = "bad") {
+export function tell(scope, text) {
   const alert = scope.querySelector('[role="alert"]') ?? scope.appendChild(h("div", { role: "alert" }));
-  alert.replaceChildren(...(text ? [h("p", { className: `notice ${kind}` }, text)] : []));
+  alert.replaceChildren(...(text ? [h("p", { className: "notice bad" }, text)] : []));
 }
 
 // Says what is wrong with a field, or that nothing is.
