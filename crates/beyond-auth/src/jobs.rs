@@ -10,7 +10,7 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, password, refresh, sessions, signing_keys};
+use crate::{emails, password, refresh, sessions, sign_in, signing_keys};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -83,6 +83,7 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             sessions::flow::purge(&mut conn, BATCH).await?,
             sessions::flow::purge_revocations(&mut conn, BATCH).await?,
             refresh::flow::purge(&mut conn, BATCH).await?,
+            sign_in::attempts::purge(&mut conn, BATCH).await?,
             signing_keys::flow::purge(&mut conn, BATCH).await?,
             emails::flow::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,

@@ -7,6 +7,7 @@ use std::fmt;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use http::header;
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,7 +21,7 @@ use crate::password;
 use crate::platform::http::{Client, FieldErrors, Json, Problem, json, throttle};
 use crate::refresh::routes::IssuedRefreshToken;
 use crate::sessions::{self, CurrentSession, Session};
-use crate::sign_in::{SignedIn, Wish};
+use crate::sign_in::{Factor, IssuedAttempt, Outcome, SignedIn, Wish};
 use crate::users::User;
 
 /// How to sign in. `method` decides which further members there are.
@@ -79,11 +80,39 @@ pub struct CreateSessionResponse {
     pub refresh_token: Option<IssuedRefreshToken>,
 }
 
+/// A sign-in that waits for the second factor.
+#[derive(Serialize, ToSchema)]
+pub struct Attempt {
+    /// Shown once (`att_…`); opens nothing but this door.
+    pub token: String,
+    /// It ends then.
+    pub expires_at: DateTime<Utc>,
+    /// What may be presented.
+    pub factors: Vec<Factor>,
+    /// There is nothing to present yet, and the project asks for it: enrol with the method `totp_enrolment`.
+    pub enrolment_required: bool,
+}
+
+/// The token is a secret.
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("factors", &self.factors).finish_non_exhaustive()
+    }
+}
+
+/// The first factor is proven, the second is due.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FactorDueResponse {
+    /// The sign-in so far.
+    pub attempt: Attempt,
+}
+
 /// Sign in: the one door.
 ///
-/// Unknown address, wrong password, unproven address and ban give the same 401 `invalid_credentials`.
+/// Unknown address, wrong password, unproven address and ban give the same 401 `invalid_credentials`. 202 when a second
+/// factor is due: present it here, with `attempt_token`, within ten minutes.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", request_body = CreateSessionRequest,
-    responses((status = 201, body = CreateSessionResponse)))]
+    responses((status = 201, body = CreateSessionResponse), (status = 202, body = FactorDueResponse)))]
 pub async fn create(
     State(app): State<App>,
     client: Client,
@@ -102,8 +131,8 @@ pub async fn create(
             errors.finish()?;
             let email = email.ok_or_else(Problem::internal)?;
             let wish = Wish { refresh_token: body.refresh_token };
-            let signed_in = password::flow::sign_in(&app, &email, &body.password, wish, &client).await?;
-            Ok(respond(&app, signed_in, body.cookie))
+            let outcome = password::flow::sign_in(&app, &email, &body.password, wish, &client).await?;
+            Ok(answer(&app, outcome, body.cookie))
         }
         _ => Err(unknown_method()),
     }
@@ -191,6 +220,19 @@ fn take_method(body: &mut Value) -> Result<String, Problem> {
 
 fn unknown_method() -> Problem {
     Problem::invalid(vec![]).with_error("/method", "unknown_value", "must be `password`")
+}
+
+/// 201 with the new session, or 202 with what is still due.
+pub fn answer(app: &App, outcome: Outcome, cookie: bool) -> Response {
+    match outcome {
+        Outcome::SignedIn(signed_in) => respond(app, *signed_in, cookie),
+        Outcome::FactorDue(attempt) => {
+            let IssuedAttempt { token, expires_at, factors, enrolment_required } = attempt;
+            let token = token.expose_secret().to_owned();
+            let attempt = Attempt { token, expires_at, factors, enrolment_required };
+            (StatusCode::ACCEPTED, Json(FactorDueResponse { attempt })).into_response()
+        }
+    }
 }
 
 /// 201 with the new session; its token in the body or in the cookie, never in both.

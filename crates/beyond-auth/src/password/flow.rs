@@ -18,7 +18,7 @@ use crate::platform::mail::outbox::NewMail;
 use crate::sessions::flow::Elevated;
 use crate::sessions::{Live, Scope};
 use crate::settings::{self, Settings};
-use crate::sign_in::{self, Proof, SignedIn, Wish};
+use crate::sign_in::{self, Outcome, Proof, Wish};
 use crate::sign_out;
 use crate::users::{self, Standing};
 
@@ -87,7 +87,7 @@ pub async fn sign_in(
     password: &SecretString,
     wish: Wish,
     client: &Client,
-) -> Result<SignedIn, sign_in::Error> {
+) -> Result<Outcome, sign_in::Error> {
     let known = look_up(app, email).await?;
     let verdict = app.hasher.verify(normalise(password.expose_secret()), known.hash.clone()).await?;
     let (Verdict::Match { needs_rehash }, Some(user_id), Some(hash)) = (verdict, known.user, known.hash)
@@ -98,9 +98,9 @@ pub async fn sign_in(
     let better = if needs_rehash { hash_again(app, password).await } else { None };
 
     let mut tx = app.db.begin("password.sign_in").await?;
-    let proof = Proof { user_id, amr: "pwd" };
-    let signed_in = match sign_in::finish(&mut tx, &known.settings, &proof, wish, client).await {
-        Ok(signed_in) => signed_in,
+    let proof = Proof { user_id, amr: "pwd", multi_factor: false };
+    let outcome = match sign_in::finish(&mut tx, &known.settings, &proof, wish, client).await {
+        Ok(outcome) => outcome,
         Err(sign_in::Error::Refused) => {
             tx.rollback().await?;
             refused(app, Some(user_id), client).await?;
@@ -116,9 +116,12 @@ pub async fn sign_in(
     if let Some(better) = better {
         store::rehash(&mut tx, user_id, &hash, &better).await?;
     }
-    limits::clear_account(&mut tx, &known.budget).await?;
+    // Half-way in, nothing is forgiven: or the password would buy endless tries at the second factor.
+    if matches!(outcome, Outcome::SignedIn(_)) {
+        limits::clear_account(&mut tx, &known.budget).await?;
+    }
     tx.commit().await?;
-    Ok(signed_in)
+    Ok(outcome)
 }
 
 /// Presents the password again for a session that exists.

@@ -109,6 +109,10 @@ ids! {
     EmailId;
     /// A session; also the id part of its token.
     SessionId;
+    /// A half-finished sign-in; also the id part of its token.
+    AttemptId;
+    /// A second factor.
+    FactorId;
     /// A pending verification of an address; also the id part of its token.
     VerificationId;
     /// A queued mail.

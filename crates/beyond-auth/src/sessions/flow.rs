@@ -121,13 +121,15 @@ pub struct Elevated {
     pub token: SecretString,
 }
 
-/// Notes that a credential of method `amr` was presented again, in the caller's transaction. The secret is replaced
+/// Notes that a credential of methods `amr` was presented again, in the caller's transaction. The secret is replaced
 /// each time: whoever holds a copy of the older token does not get the fresher or stronger session.
-pub async fn elevate(conn: &mut Conn, live: &Live, aal: i16, amr: &str) -> Result<Elevated, Error> {
+pub async fn elevate(conn: &mut Conn, live: &Live, aal: i16, amr: &[&str]) -> Result<Elevated, Error> {
     let mut session = live.session.clone();
     session.aal = aal.max(session.aal);
-    if !session.amr.iter().any(|known| known == amr) {
-        session.amr.push(amr.to_owned());
+    for method in amr {
+        if !session.amr.iter().any(|known| known == method) {
+            session.amr.push((*method).to_owned());
+        }
     }
     let token: Token<token::Session> = Token::mint_for(session.id.as_uuid());
     let elevation = store::Elevation { aal: session.aal, amr: &session.amr, secret_hash: token.hash() };

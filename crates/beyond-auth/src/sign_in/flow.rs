@@ -1,8 +1,9 @@
-//! The only place that mints a session.
+//! The only place that mints a session, or says that a second factor is due.
 
 use std::time::Duration;
 
-use super::model::{Error, Proof, SignedIn, Wish};
+use super::attempts;
+use super::model::{Error, Outcome, Proof, SignedIn, Wish};
 use crate::audit::{self, Actor, Event};
 use crate::platform::crypto::token::Token;
 use crate::platform::db::Conn;
@@ -33,21 +34,49 @@ pub(super) async fn admit(conn: &mut Conn, settings: &Settings, user_id: UserId)
     Ok(user)
 }
 
-/// Lets a person in who has proven a first factor: policy, session and audit in the caller's transaction.
+/// Decides what a first factor leads to, in the caller's transaction: a session, or the way to the second factor.
+///
+/// Whether one is due is read behind the lock on the user's row, which whoever adds or removes a factor takes too.
 pub async fn finish(
     conn: &mut Conn,
     settings: &Settings,
     proof: &Proof,
     wish: Wish,
     client: &Client,
+) -> Result<Outcome, Error> {
+    let user = admit(conn, settings, proof.user_id).await?;
+    if proof.multi_factor {
+        let methods = vec![proof.amr.to_owned(), "mfa".to_owned()];
+        let signed_in = mint(conn, settings, user, 2, methods, wish, client).await?;
+        return Ok(Outcome::SignedIn(Box::new(signed_in)));
+    }
+    if let Some(due) = attempts::due(conn, settings, proof.user_id).await? {
+        let attempt = attempts::begin(conn, proof.user_id, proof.amr, wish, due).await?;
+        let event = Event::new("sign_in.factor_due", Actor::User(proof.user_id))
+            .from(client)
+            .details(serde_json::json!({ "amr": [proof.amr], "factors": attempt.factors }));
+        audit::record(conn, event).await?;
+        return Ok(Outcome::FactorDue(attempt));
+    }
+    let signed_in = mint(conn, settings, user, 1, vec![proof.amr.to_owned()], wish, client).await?;
+    Ok(Outcome::SignedIn(Box::new(signed_in)))
+}
+
+/// Mints the session of somebody who was admitted, with audit, in the caller's transaction.
+pub(super) async fn mint(
+    conn: &mut Conn,
+    settings: &Settings,
+    user: User,
+    aal: i16,
+    amr: Vec<String>,
+    wish: Wish,
+    client: &Client,
 ) -> Result<SignedIn, Error> {
-    let user_id = proof.user_id;
-    let user = admit(conn, settings, user_id).await?;
     let family = wish.refresh_token.then(RefreshFamilyId::new);
     let new = NewSession {
-        user_id,
-        aal: 1,
-        amr: vec![proof.amr.to_owned()],
+        user_id: user.id,
+        aal,
+        amr,
         idle: settings.sessions.idle(),
         absolute: settings.sessions.absolute(),
         impersonator: None,
@@ -55,7 +84,7 @@ pub async fn finish(
         inherited: None,
     };
     let (session, token) = sessions::flow::create(conn, &new, &Token::mint(), client).await?;
-    let event = Event::new("session.created", Actor::User(user_id))
+    let event = Event::new("session.created", Actor::User(user.id))
         .session(session.id)
         .from(client)
         .details(serde_json::json!({ "amr": session.amr, "aal": session.aal }));
@@ -67,11 +96,35 @@ pub async fn finish(
     Ok(SignedIn { session, token, user, refresh_token })
 }
 
-/// Counts a credential that the owner of a live session has just presented again.
+/// Counts a credential that the owner of a live session has just presented again. A passkey is a further factor; a
+/// password or something mailed makes a session fresh, not stronger.
 pub async fn step_up(
     conn: &mut Conn,
     live: &Live,
     amr: &'static str,
+    client: &Client,
+) -> Result<Elevated, Error> {
+    if matches!(amr, "swk" | "hwk") {
+        return step_up_second(conn, live, amr, client).await;
+    }
+    elevate(conn, live, live.session.aal, &[amr], client).await
+}
+
+/// Counts a second factor that the owner of a live session has just presented: the session has two from now on.
+pub async fn step_up_second(
+    conn: &mut Conn,
+    live: &Live,
+    amr: &'static str,
+    client: &Client,
+) -> Result<Elevated, Error> {
+    elevate(conn, live, 2, &[amr, "mfa"], client).await
+}
+
+async fn elevate(
+    conn: &mut Conn,
+    live: &Live,
+    aal: i16,
+    amr: &[&'static str],
     client: &Client,
 ) -> Result<Elevated, Error> {
     let user_id = live.user.id;
@@ -79,13 +132,11 @@ pub async fn step_up(
         Some(Standing::Good) => {}
         Some(Standing::Banned) | None => return Err(Error::Refused),
     }
-    // The same factor again makes a session fresh, not stronger.
-    let elevated =
-        sessions::flow::elevate(conn, live, live.session.aal, amr).await.map_err(|error| match error {
-            sessions::flow::Error::Invalid => Error::Refused,
-            sessions::flow::Error::Database(error) => Error::Database(error),
-            sessions::flow::Error::Lookup(error) => Error::Database(error.into()),
-        })?;
+    let elevated = sessions::flow::elevate(conn, live, aal, amr).await.map_err(|error| match error {
+        sessions::flow::Error::Invalid => Error::Refused,
+        sessions::flow::Error::Database(error) => Error::Database(error),
+        sessions::flow::Error::Lookup(error) => Error::Database(error.into()),
+    })?;
     let event = Event::new("session.verified", Actor::User(user_id))
         .session(live.session.id)
         .from(client)

@@ -2,7 +2,10 @@
 
 use http::StatusCode;
 use secrecy::SecretString;
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::attempts::IssuedAttempt;
 use crate::platform::crypto::password::HashError;
 use crate::platform::http::Problem;
 use crate::platform::ids::UserId;
@@ -17,6 +20,20 @@ pub struct Proof {
     pub user_id: UserId,
     /// The method (RFC 8176: `pwd`, `otp`, …).
     pub amr: &'static str,
+    /// The one ceremony has proven two factors (a passkey with user verification): no second one is due.
+    pub multi_factor: bool,
+}
+
+/// What can be presented as a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Factor {
+    /// A code from an authenticator app.
+    Totp,
+    /// A passkey.
+    Passkey,
+    /// A code from the list for when the device is lost.
+    RecoveryCode,
 }
 
 /// What somebody wants to get for signing in.
@@ -39,12 +56,27 @@ pub struct SignedIn {
     pub refresh_token: Option<Issued>,
 }
 
+/// What a first factor leads to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// In.
+    SignedIn(Box<SignedIn>),
+    /// Half-way: the second factor is due.
+    FactorDue(IssuedAttempt),
+}
+
 /// Why nobody came in.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Unknown, wrong, banned, unverified, without password: one answer for all.
     #[error("the credentials are not valid")]
     Refused,
+    /// The second factor was wrong, used before, or is none of the account's.
+    #[error("the code is not valid")]
+    WrongCode,
+    /// The half-finished sign-in is unknown, spent, expired, was tried too often or has been cancelled.
+    #[error("the attempt has ended")]
+    AttemptEnded,
     /// The method is switched off for the project.
     #[error("this method is switched off")]
     MethodDisabled,
@@ -71,6 +103,14 @@ impl From<Error> for Problem {
             Error::Refused => Self::unauthenticated(
                 "invalid_credentials",
                 "The credentials are not valid. If you signed up just now, prove your address first.",
+            ),
+            Error::WrongCode => Self::unauthenticated(
+                "invalid_code",
+                "The code is not valid: mistyped, too old, or used before. Take the one that is shown now.",
+            ),
+            Error::AttemptEnded => Self::unauthenticated(
+                "invalid_attempt",
+                "The sign-in has ended: it took too long, or too many codes were wrong. Begin again.",
             ),
             Error::MethodDisabled => Self::new(
                 StatusCode::FORBIDDEN,

@@ -7,15 +7,19 @@ use crate::platform::http::Client;
 use crate::platform::ids::UserId;
 use crate::refresh::{self, Families};
 use crate::sessions::{self, Live, Scope};
+use crate::sign_in;
 use crate::users;
 
 /// Ends sessions of a user and the refresh tokens that could renew them, in the caller's transaction; says how
-/// many sessions there were.
+/// many sessions there were. Whoever ends more than one session also ends the sign-ins that are half-way.
 ///
 /// The user's row is locked first, as signing in and renewing do: each either comes before and is ended here, or
 /// waits and finds its session or refresh token gone.
 pub async fn end(conn: &mut Conn, user: UserId, scope: Scope) -> Result<u64, sqlx::Error> {
     users::flow::lock_standing(conn, user).await?;
+    if !matches!(scope, Scope::One(_)) {
+        sign_in::attempts::cancel(conn, user).await?;
+    }
     let families = match scope {
         Scope::One(id) => match sessions::flow::family_of(conn, user, id).await? {
             Some(family) => Families::Of(id, family),

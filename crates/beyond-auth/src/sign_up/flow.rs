@@ -14,7 +14,7 @@ use crate::platform::ids::{EmailId, UserId};
 use crate::platform::limits::{self, Decision, Limit};
 use crate::platform::mail::outbox::NewMail;
 use crate::settings::{self, Settings};
-use crate::sign_in::{self, Proof, SignedIn, Wish};
+use crate::sign_in::{self, Outcome, Proof, Wish};
 use crate::users;
 use crate::users::model::Profile;
 
@@ -34,8 +34,8 @@ pub struct NewUser {
 pub enum SignedUp {
     /// A mail is on its way, whether the address is new or taken.
     VerificationSent,
-    /// The project does not ask for proof: signed in at once.
-    SignedIn(Box<SignedIn>),
+    /// The project does not ask for proof: signed in at once, or half-way where it asks for a second factor.
+    SignedIn(Outcome),
 }
 
 /// Why there is no account.
@@ -113,9 +113,9 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
     app.outbox.enqueue(&mut tx, localised(mail, client)).await?;
     audit::record(&mut tx, event.from(client)).await?;
     let outcome = if open {
-        let proof = Proof { user_id: user, amr: if hash.is_some() { "pwd" } else { "user" } };
-        let signed_in = sign_in::finish(&mut tx, &settings, &proof, Wish::default(), client).await?;
-        SignedUp::SignedIn(Box::new(signed_in))
+        let amr = if hash.is_some() { "pwd" } else { "user" };
+        let proof = Proof { user_id: user, amr, multi_factor: false };
+        SignedUp::SignedIn(sign_in::finish(&mut tx, &settings, &proof, Wish::default(), client).await?)
     } else {
         SignedUp::VerificationSent
     };

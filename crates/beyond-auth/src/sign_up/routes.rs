@@ -66,7 +66,7 @@ pub async fn sign_up(
         SignedUp::VerificationSent => {
             (StatusCode::ACCEPTED, Json(SignUpResponse { status: "verification_sent" })).into_response()
         }
-        SignedUp::SignedIn(signed_in) => door::routes::respond(&app, *signed_in, false),
+        SignedUp::SignedIn(outcome) => door::routes::answer(&app, outcome, false),
     })
 }
 

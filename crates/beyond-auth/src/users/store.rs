@@ -95,7 +95,7 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
 }
 
 /// Where somebody came in before the first proof of an address, removes what may have been planted: sessions,
-/// refresh tokens and the password. Whoever proved the address sets a new one by reset.
+/// half-finished sign-ins, refresh tokens, second factors and the password. Whoever proved the address sets a new one by reset.
 pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH used AS (
@@ -103,7 +103,10 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx
          ended AS (DELETE FROM auth.sessions s USING used WHERE s.user_id = used.id),
          revoked AS (
              UPDATE auth.refresh_families f SET revoked_at = now(), revoked_because = 'revoked'
-             FROM used WHERE f.user_id = used.id AND f.revoked_at IS NULL)
+             FROM used WHERE f.user_id = used.id AND f.revoked_at IS NULL),
+         attempts AS (DELETE FROM auth.sign_in_attempts a USING used WHERE a.user_id = used.id),
+         codes AS (DELETE FROM auth.totp_recovery_codes c USING used WHERE c.user_id = used.id),
+         factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id)
          DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
         id.as_uuid(),
     )

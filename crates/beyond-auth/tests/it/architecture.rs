@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("signing_keys", &["audit", "sessions", "settings"]),
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
-    ("sign_out", &["audit", "refresh", "sessions", "users"]),
+    ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
     ("door", &["emails", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
@@ -66,6 +66,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.sessions", "one statement forgets what was planted before the proof"),
     ("users::store", "auth.refresh_families", "the same statement"),
     ("users::store", "auth.passwords", "the same statement"),
+    ("users::store", "auth.sign_in_attempts", "the same statement"),
+    ("users::store", "auth.totp_factors", "the same statement"),
+    ("users::store", "auth.totp_recovery_codes", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
     ("sessions::store", "auth.revocations", "the feed of what sessions and users leave behind"),
