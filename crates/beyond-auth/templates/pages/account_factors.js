@@ -1,10 +1,10 @@
 // Passkeys, authenticator apps and recovery codes of the account.
 
 import { get, patch, post, remove } from "./api.js";
-import { at, confirmed, named, removal, row, sections } from "./account_ui.js";
+import { ask, at, confirmed, named, removal, row, sections } from "./account_ui.js";
 import { listCodes, showKey } from "./second_factor.js";
 import { has, stepped } from "./step_up.js";
-import { byId, onClick, onSubmit, say, t } from "./ui.js";
+import { byId, fill, onClick, onSubmit, say, t } from "./ui.js";
 import { available, make } from "./webauthn.js";
 
 const FACTORS = "/v1/users/me/factors";
@@ -55,18 +55,22 @@ if (byId("passkeys")) {
 
 function showFactor(factor) {
   const name = factor.name || t.account.totp;
-  const path = `${FACTORS}/${factor.id}`;
+  const removeFactor = async () => {
+    const title = fill(t.account.remove_ask, { what: name });
+    const code = await ask({ title, yes: t.common.remove, kind: "danger", field: t.account.code_or_recovery });
+    if (code) await changed("factors", () => remove(`${FACTORS}/${factor.id}`, { code }));
+  };
   return row(name, {
     notes: times(factor),
     actions: [
-      [t.common.remove, async () => (await removal(name)) && changed("factors", () => remove(path)), "bad-link"],
+      [t.common.remove, removeFactor, "bad-link"],
     ],
   });
 }
 
 sections.factors = async () => {
   const [{ data }, codes] = await Promise.all([get(FACTORS), get(CODES)]);
-  const active = data.filter((factor) => factor.activated_at !== null && factor.status !== "pending");
+  const active = data.filter((factor) => factor.active);
   has.totp = active.length > 0;
   byId("factors").replaceChildren(...active.map(showFactor));
   byId("add-totp").hidden = has.totp;
@@ -79,7 +83,7 @@ const kept = byId("codes-dialog");
 let pending = null;
 
 onSubmit(byId("add-totp"), async () => {
-  const { factor } = await stepped(() => post(FACTORS, { type: "totp" }));
+  const { factor } = await stepped(() => post(FACTORS));
   pending = factor.id;
   showKey(factor);
   byId("enrol").reset();

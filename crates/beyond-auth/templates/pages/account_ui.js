@@ -32,34 +32,24 @@ export function row(title, { notes = [], badges = [], actions = [] }) {
 const dialog = byId("ask");
 const input = byId("ask-value");
 
-function open(title, text, yes, kind) {
+// A question: what was entered, true where there is nothing to enter, null when the person would rather not.
+export function ask({ title, text = "", yes, kind = "", field, value = "" }) {
   byId("ask-title").textContent = title;
   byId("ask-text").textContent = text;
   byId("ask-yes").textContent = yes;
   byId("ask-yes").className = kind;
+  input.closest(".field").hidden = !field;
+  input.labels[0].textContent = field ?? "";
+  input.value = value;
   dialog.returnValue = "";
   dialog.showModal();
+  (field ? input : dialog.querySelector('[value="no"]')).focus();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    const answer = () => resolve(dialog.returnValue === "yes" ? !field || input.value.trim() || null : null);
+    dialog.addEventListener("close", answer, { once: true });
   });
 }
 
-// Whether the person means it.
-export function confirmed(title, text, yes) {
-  input.closest(".field").hidden = true;
-  const answer = open(title, text, yes, "danger");
-  byId("ask-yes").form.querySelector('[value="no"]').focus();
-  return answer;
-}
-
+export const confirmed = (title, text, yes) => ask({ title, text, yes, kind: "danger" });
 export const removal = (what) => confirmed(fill(t.account.remove_ask, { what }), "", t.common.remove);
-
-// A name, or null.
-export async function named(label, present) {
-  input.closest(".field").hidden = false;
-  input.labels[0].textContent = label;
-  input.value = present ?? "";
-  const answer = open(label, "", t.common.save, "");
-  input.select();
-  return (await answer) ? input.value.trim() || null : null;
-}
+export const named = (field, value) => ask({ title: t.common.rename, yes: t.common.save, field, value });

@@ -2,18 +2,21 @@
 
 import { signIn } from "./api.js";
 import { finish } from "./second_factor.js";
-import { byId, onSubmit, step, takeToken } from "./ui.js";
+import { byId, onSubmit, step, takeFragment } from "./ui.js";
 
 let token = null;
+let target = null;
 
 function start() {
-  token = takeToken();
-  step(token ? "start" : "bad");
+  ({ token, target } = takeFragment());
+  if (token) step("start");
+  else location.replace("/auth/sign-in");
 }
 
 onSubmit(byId("by-link"), async () => {
   try {
-    finish(await signIn({ method: "magic_link", token }), () => step("bad"));
+    const answer = await signIn({ method: "magic_link", token });
+    await finish({ ...answer, redirect_to: target }, () => step("bad"));
   } catch (problem) {
     if (problem.status !== 400 && problem.status !== 401) throw problem;
     step("bad");

@@ -2,13 +2,14 @@
 
 import { post } from "./api.js";
 import "./password.js";
-import { byId, onSubmit, step, takeToken } from "./ui.js";
+import { byId, onSubmit, step, takeFragment } from "./ui.js";
 
 let token = null;
 
 function start() {
-  token = takeToken();
-  step(token ? "start" : "bad");
+  ({ token } = takeFragment());
+  if (token) step("start");
+  else location.replace("/auth/forgot-password");
 }
 
 onSubmit(byId("reset"), async ({ password }) => {

@@ -1,6 +1,6 @@
 // The second half of a sign-in: another factor, or setting one up where the project asks for it.
 
-import { signIn } from "./api.js";
+import { post, signIn } from "./api.js";
 import { byId, explain, fill, h, leave, onClick, onSubmit, say, step, t } from "./ui.js";
 import { ask, available } from "./webauthn.js";
 
@@ -9,8 +9,9 @@ let factors = [];
 let after = null;
 let restart = () => location.reload();
 
-// Takes the door's answer to a first factor to its end. `start` leads back where the attempt has run out.
-export function finish(answer, start) {
+// Takes the door's answer to a first factor to its end, and the person to `redirect_to`, which the page has checked.
+// `start` leads back where the attempt has run out.
+export async function finish(answer, start) {
   restart = start ?? restart;
   after = answer.redirect_to;
   if (!answer.attempt) return leave(after);
@@ -37,17 +38,17 @@ async function prove(proof) {
     const answer = await signIn({ attempt_token: token, ...proof });
     token = null;
     if (answer.recovery_codes) return showCodes(answer.recovery_codes);
-    leave(answer.redirect_to ?? after);
+    leave(after);
   } catch (problem) {
     // The attempt is over: only the first step helps.
-    if (!/attempt/.test(problem.code ?? "") || problem.status === 429) throw problem;
+    if (problem.code !== "invalid_attempt") throw problem;
     restart();
     explain(document.querySelector("[data-step]:not([hidden])"), { detail: t.sign_in.expired });
   }
 }
 
 async function enrol() {
-  const { factor } = await signIn({ method: "totp_enrolment", attempt_token: token });
+  const { factor } = await post("/v1/sessions", { method: "totp_enrolment", attempt_token: token });
   step("enrol");
   showKey(factor);
 }

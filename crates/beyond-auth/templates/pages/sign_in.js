@@ -6,31 +6,32 @@ import { ask, available, offer } from "./webauthn.js";
 
 const email = byId("email");
 const start = () => step("start");
+// Where the mail went. What ties its code to this browser is in a cookie.
 let mailed = null;
 
 async function sendMail() {
   const address = email.value.trim();
   const request = { email: address, ...(returnTo && { redirect_to: returnTo }) };
-  const { request_token } = await post("/v1/magic-links", request);
-  mailed = { email: address, ...(request_token && { request_token }) };
+  await post("/v1/magic-links", { ...request, cookie: true });
+  mailed = address;
 }
 
 async function mailMe() {
   mark(email, email.value.trim() ? null : t.common.required);
   if (!email.value.trim()) return email.focus();
   await sendMail();
-  mailedText(t.mailed.sign_in, mailed.email);
+  mailedText(t.mailed.sign_in, mailed);
   step("mailed");
 }
 
 onSubmit(byId("sign-in"), async ({ email, password }) => {
   if (!config.methods.password) return mailMe();
-  finish(await signIn({ method: "password", email: email.trim(), password }), start);
+  await finish(await signIn({ method: "password", email: email.trim(), password }), start);
   byId("password").value = "";
 });
 
 onSubmit(byId("mailed"), async ({ code }) => {
-  finish(await signIn({ method: "email_code", ...mailed, code: code.replace(/\s/g, "") }), start);
+  await finish(await signIn({ method: "email_code", email: mailed, code: code.replace(/\s/g, "") }), start);
 });
 
 onClick(byId("again"), async () => {

@@ -21,7 +21,7 @@ if (form) {
     const { password } = account;
     if (!password) return step("done");
     try {
-      finish(await signIn({ method: "password", ...account }));
+      await finish(await signIn({ method: "password", ...account }));
     } catch {
       step("done");
     }

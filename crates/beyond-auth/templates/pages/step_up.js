@@ -19,7 +19,6 @@ const FIELDS = {
 const LABELS = { password: t.step_up.use_password, totp: t.factor.use_totp, passkey: t.factor.use_passkey, email_code: t.step_up.use_email };
 
 let method = null;
-let mailed = {};
 let settle = null;
 
 function ways(strong) {
@@ -60,8 +59,7 @@ async function choose(way, all) {
   show(way, all);
   if (way !== "email_code") return;
   try {
-    const { request_token } = await post("/v1/magic-links", { email: has.email });
-    mailed = { email: has.email, ...(request_token && { request_token }) };
+    await post("/v1/magic-links", { email: has.email, cookie: true });
   } catch (problem) {
     explain(dialog, problem);
   }
@@ -76,7 +74,7 @@ async function proof(value) {
     case "totp":
       return { method, code: value.replace(/\s/g, "") };
     default:
-      return { method, ...mailed, code: value.replace(/\s/g, "") };
+      return { method, email: has.email, code: value.replace(/\s/g, "") };
   }
 }
 

@@ -35,6 +35,7 @@ export default {
 "errors": {
 "invalid_credentials": "That did not match. Check what you entered and try again.",
 "invalid_email": "Enter an address such as name@example.com.",
+"wrong_code": "This code is not valid: mistyped, too old, or used before.",
 "wrong_password": "This is not your current password.",
 "last_way_in": "This is the last way into your account, so it stays."
 },
@@ -172,6 +173,7 @@ export default {
 "used": "Last used {at}",
 "seen": "Last seen {at}",
 "never_used": "Not used yet",
+"code_or_recovery": "Code of the app, or a recovery code",
 "remove_ask": "Remove “{what}”?",
 "delete": "Delete account",
 "delete_lead": "Removes your account and all that belongs to it. This cannot be undone.",

@@ -28,15 +28,25 @@ export function step(name) {
   const section = document.querySelector(`[data-step="${name}"]`);
   const title = section.querySelector("h1");
   document.title = title.textContent;
+  const foot = document.querySelector(".foot");
+  if (foot) foot.hidden = name !== "start";
   (section.querySelector("[data-focus]") ?? title).focus();
   return section;
 }
 
-// A token from a mailed link: kept in this page's memory, not in the address bar, the history or a bookmark.
-export function takeToken() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+// What a mailed link brought: kept in this page's memory, not in the address bar, the history or a bookmark.
+export function takeFragment() {
+  const { token, redirect_to } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
-  return token;
+  return { token, target: allowed(redirect_to) };
+}
+
+// Anybody can write a fragment: only exact origins of the operator's list, written anew from what was parsed.
+function allowed(text) {
+  if (!text || !URL.canParse(text)) return null;
+  const url = new URL(text);
+  const bare = /^https?:$/.test(url.protocol) && !url.username && !url.password;
+  return bare && config.allowed_origins.includes(url.origin) ? url.href : null;
 }
 
 // Runs `act` with the values of the form each time it is sent, one at a time, and shows what went wrong.

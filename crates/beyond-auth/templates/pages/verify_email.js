@@ -1,12 +1,12 @@
 // Redeems a verification link or code, and only when a person asks for it: programs that scan mail open links too.
 
 import { post } from "./api.js";
-import { byId, onClick, onSubmit, step, takeToken, tell, words } from "./ui.js";
+import { byId, onClick, onSubmit, step, takeFragment, tell, words } from "./ui.js";
 
 let token = null;
 
 function start() {
-  token = takeToken();
+  ({ token } = takeFragment());
   step(token ? "link" : "code");
 }
 
