@@ -25,5 +25,6 @@ mod security;
 mod sessions;
 mod sign_up;
 mod start;
+mod sudden_death;
 mod support;
 mod unauthorized;
