@@ -94,7 +94,9 @@ impl Page {
 /// What `GET /v1/client-config` tells: pages know no more than an application's own would.
 async fn load(app: &App) -> Result<ClientConfigResponse, sqlx::Error> {
     let settings = async { settings::load(&mut app.db.acquire().await?).await }.await;
-    settings.map(ClientConfigResponse::from).inspect_err(|error| tracing::warn!(%error, "a page was asked for and the settings cannot be read"))
+    settings
+        .map(ClientConfigResponse::from)
+        .inspect_err(|error| tracing::warn!(%error, "a page was asked for and the settings cannot be read"))
 }
 
 /// Says so instead of showing ways in that may be switched off.

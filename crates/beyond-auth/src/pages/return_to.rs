@@ -23,7 +23,8 @@ pub(super) fn return_to(query: Option<&str>, allowed: &[String]) -> Option<Url> 
 /// The query that carries a target to the next page; empty where there is none.
 pub(super) fn carry(target: Option<&Url>) -> String {
     target.map_or_else(String::new, |target| {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair(PARAMETER, target.as_str()).finish();
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair(PARAMETER, target.as_str()).finish();
         format!("?{query}")
     })
 }

@@ -1,5 +1,6 @@
 import { get, post, signIn } from "./api.js";
 import "./password.js";
+import { goOn } from "./provider.js";
 import { finish, mailedText } from "./second_factor.js";
 import { byId, config, fill, leave, mark, onClick, onSubmit, returnTo, say, step, t } from "./ui.js";
 import { ask, available, offer } from "./webauthn.js";
@@ -58,3 +59,5 @@ if (document.body.dataset.cookie) {
     byId("go-on").addEventListener("click", () => leave());
   }
 }
+
+await goOn(start);

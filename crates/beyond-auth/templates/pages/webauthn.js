@@ -5,7 +5,7 @@ import { post } from "./api.js";
 export const available = () => "PublicKeyCredential" in window && Boolean(navigator.credentials);
 
 const decode = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-const encode = (bytes) =>
+export const encode = (bytes) =>
   btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const ids = (list) => list?.map((entry) => ({ ...entry, id: decode(entry.id) }));
 
