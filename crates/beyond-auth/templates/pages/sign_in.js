@@ -2,7 +2,7 @@ import { get, post, signIn } from "./api.js";
 import "./password.js";
 import { goOn } from "./provider.js";
 import { finish, mailedText } from "./second_factor.js";
-import { byId, config, fill, leave, mark, onClick, onSubmit, returnTo, say, step, t } from "./ui.js";
+import { byId, config, fill, leave, mark, onClick, onSubmit, returnTo, run, say, step, t } from "./ui.js";
 import { ask, available, offer } from "./webauthn.js";
 
 const email = byId("email");
@@ -47,7 +47,7 @@ if (passkey && available()) {
   passkey.hidden = false;
   const accept = async (proof) => finish(await signIn(proof), start);
   onClick(passkey, async () => accept(await ask({})));
-  offer(accept);
+  offer((proof) => run(byId("sign-in"), passkey, () => accept(proof)));
 }
 
 // The cookie is out of reach of scripts; the server has seen one, the API knows whether it is good.

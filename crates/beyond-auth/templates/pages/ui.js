@@ -73,7 +73,8 @@ export function onClick(button, act) {
 
 const busy = new WeakSet();
 
-async function run(scope, button, act) {
+// Does one thing at a time within `scope`, and shows there what went wrong.
+export async function run(scope, button, act) {
   if (busy.has(scope)) return;
   busy.add(scope);
   // Not `disabled`: that would take the focus away from those who use the keyboard.

@@ -52,12 +52,17 @@ export async function make({ challenge_id, options }) {
   return { challenge_id, credential: toJson(credential) };
 }
 
-// Offers passkeys in the autofill of a field marked `webauthn`, as long as the page is open.
+// A challenge lives five minutes.
+const ANEW = 4 * 60 * 1000;
+
+// Offers passkeys in the autofill of a field marked `webauthn`, as long as the page is looked at.
 export async function offer(accept) {
   if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
-  try {
-    await accept(await ask({}, "conditional"));
-  } catch {
-    // Nobody asked for it aloud: the button says what is wrong.
-  }
+  if (document.hidden) await new Promise((seen) => addEventListener("visibilitychange", seen, { once: true }));
+  const anew = setTimeout(() => offer(accept), ANEW);
+  // Nobody asked for this aloud: what fails before somebody chooses is no news.
+  const proof = await ask({}, "conditional").catch(() => null);
+  if (!proof) return;
+  clearTimeout(anew);
+  await accept(proof);
 }
