@@ -1,7 +1,7 @@
 // The account page: profile, addresses, password, devices, step-up in place, deletion.
 
 import assert from "node:assert/strict";
-import { PASSWORD, api, flow, inAccount, look, mail, press, shown, signIn, signUp, title } from "./support.mjs";
+import { PASSWORD, api, fill, flow, inAccount, look, mail, press, shown, signIn, signUp, title } from "./support.mjs";
 
 const ada = "ada@example.com";
 const other = "ada@other.example";
@@ -10,14 +10,14 @@ const NEW = "nine loud mountains";
 await flow(async (newcomer) => {
   const { page, context } = await newcomer();
   await signUp(page, ada);
-  await page.getByLabel("Name", { exact: true }).fill("Ada <b>Lovelace</b>");
+  await fill(page, "Name", "Ada <b>Lovelace</b>");
   await press(page, "Save");
   await shown(page, "Saved.");
   await page.reload();
   await shown(page, "This device");
   assert.equal(await page.getByLabel("Name", { exact: true }).inputValue(), "Ada <b>Lovelace</b>");
 
-  await page.getByLabel("Another address").fill(other);
+  await fill(page, "Another address", other);
   await press(page, "Add");
   await shown(page, `We sent a mail to ${other}`);
   await look(page, "account");
@@ -47,19 +47,19 @@ await flow(async (newcomer) => {
   // Every session is stale after a second: the page asks who is there, and goes on.
   await api("PATCH", "/v1/admin/settings", { sessions: { fresh_seconds: 1 } });
   await page.waitForTimeout(1_500);
-  await page.getByLabel("Current password").fill(PASSWORD);
-  await page.getByLabel("New password").fill(NEW);
+  await fill(page, "Current password", PASSWORD);
+  await fill(page, "New password", NEW);
   await press(page, "Change password");
   await title(page, "Confirm that it is you");
   await page.screenshot({ path: `${process.env.SHOTS}/step-up.png` });
   const dialog = page.locator("#step-up");
-  await dialog.getByLabel("Password", { exact: true }).fill("not the password");
+  await fill(dialog, "Password", "not the password");
   await dialog.getByRole("button", { name: "Continue" }).click();
   await dialog.getByRole("alert").filter({ hasText: /./ }).or(dialog.locator(".error")).first().waitFor();
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await page.waitForTimeout(100);
   await press(page, "Change password");
-  await dialog.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await fill(dialog, "Password", PASSWORD);
   await dialog.getByRole("button", { name: "Continue" }).click();
   await shown(page, "Your password is changed.");
 
@@ -67,7 +67,7 @@ await flow(async (newcomer) => {
   await press(page, "Delete account");
   await page.screenshot({ path: `${process.env.SHOTS}/delete.png` });
   await page.locator("#ask").getByRole("button", { name: "Delete account" }).click();
-  await dialog.getByLabel("Password", { exact: true }).fill(NEW);
+  await fill(dialog, "Password", NEW);
   await dialog.getByRole("button", { name: "Continue" }).click();
   await page.waitForURL("**/auth/sign-out");
   await signIn(page, other, NEW);

@@ -1,13 +1,13 @@
 // A mailed link, opened by programs that scan mail and then by the person; the code of the same mail.
 
 import assert from "node:assert/strict";
-import { flow, inAccount, look, mail, open, press, signOut, signUp, title } from "./support.mjs";
+import { fill, flow, inAccount, look, mail, open, press, signOut, signUp, title } from "./support.mjs";
 
 const ada = "ada@example.com";
 
 async function ask(page) {
   await open(page, "/auth/sign-in");
-  await page.getByLabel("Email address").fill(ada);
+  await fill(page, "Email address", ada);
   await press(page, "Email me a link or code");
   await title(page, "Check your mail");
   return mail(ada);
@@ -52,13 +52,13 @@ await flow(async (newcomer) => {
   const { code } = await ask(tab);
   const thief = await newcomer();
   await ask(thief.page);
-  await thief.page.getByLabel("Six-digit code").fill(code);
+  await fill(thief.page, "Six-digit code", code);
   await press(thief.page, "Sign in");
   await thief.page.getByRole("alert").filter({ hasText: /./ }).or(thief.page.locator("#mail-code-error")).first().waitFor();
   assert.ok((await thief.context.cookies()).every(({ name }) => !name.endsWith("beyond_session")));
 
   const own = await ask(tab);
-  await tab.getByLabel("Six-digit code").fill(own.code);
+  await fill(tab, "Six-digit code", own.code);
   await press(tab, "Sign in");
   await inAccount(tab);
 });

@@ -1,7 +1,7 @@
 // A passkey: made in the account, signed in with by the button and by autofill, renamed, removed.
 
 import assert from "node:assert/strict";
-import { flow, inAccount, look, open, press, shown, signOut, signUp, title } from "./support.mjs";
+import { fill, flow, inAccount, look, open, press, shown, signOut, signUp, title } from "./support.mjs";
 
 const ada = "ada@example.com";
 
@@ -46,7 +46,7 @@ await flow(async (newcomer) => {
   await shown(page, "Last used");
 
   await press(page, /^Rename/);
-  await page.getByLabel("Name of the passkey").fill("Ada's laptop");
+  await fill(page, "Name of the passkey", "Ada's laptop");
   await press(page, "Save");
   await shown(page, "Ada's laptop");
   await page.getByRole("button", { name: "Remove: Ada's laptop" }).click();

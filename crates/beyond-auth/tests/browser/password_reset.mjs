@@ -1,7 +1,7 @@
 // A forgotten password: the link of the mail sets a new one and ends every session there was.
 
 import assert from "node:assert/strict";
-import { flow, inAccount, look, mail, open, press, shown, signIn, signUp, title } from "./support.mjs";
+import { fill, flow, inAccount, look, mail, open, press, shown, signIn, signUp, title } from "./support.mjs";
 
 const ada = "ada@example.com";
 const NEW = "nine loud mountains";
@@ -18,7 +18,7 @@ await flow(async (newcomer) => {
   await page.getByRole("link", { name: "Forgot password?" }).click();
   await title(page, "Forgot your password?");
   await look(page, "forgot-password");
-  await page.getByLabel("Email address").fill(ada);
+  await fill(page, "Email address", ada);
   await press(page, "Mail me a link");
   await title(page, "Check your mail");
   await look(page, "mailed");
@@ -31,11 +31,11 @@ await flow(async (newcomer) => {
   await page.goto(link);
   await title(page, "Choose a new password");
   assert.ok(!page.url().includes("pwr_"), page.url());
-  await page.getByLabel("New password").fill("password1");
+  await fill(page, "New password", "password1");
   await press(page, "Set password");
   await page.locator("#password-error").waitFor();
   await look(page, "reset-password");
-  await page.getByLabel("New password").fill(NEW);
+  await fill(page, "New password", NEW);
   await press(page, "Set password");
   await title(page, "Password changed");
   await look(page, "reset");
@@ -46,12 +46,12 @@ await flow(async (newcomer) => {
   }
   await signIn(page, ada);
   await shown(page, "That did not match.");
-  await page.getByLabel("Password", { exact: true }).fill(NEW);
+  await fill(page, "Password", NEW);
   await press(page, "Sign in");
   await inAccount(page);
 
   await page.goto(link);
-  await page.getByLabel("New password").fill(NEW);
+  await fill(page, "New password", NEW);
   await press(page, "Set password");
   await title(page, "This link does not work");
 });

@@ -62,7 +62,8 @@ async function somebody(browser, options = {}) {
   });
   page.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());
-    if (origin !== BASE && protocol !== "data:") complaints.push(`asked ${origin}`);
+    const leaves = origin !== BASE && protocol !== "data:";
+    if (leaves && !request.isNavigationRequest()) complaints.push(`asked ${origin}`);
   });
   return { context, page, complaints };
 }
@@ -116,6 +117,8 @@ export async function look(page, name) {
 }
 
 export const title = (page, text) => page.getByRole("heading", { name: text, exact: true }).first().waitFor();
+export const fill = (page, label, text) =>
+  page.getByLabel(label, { exact: true }).filter({ visible: true }).fill(text);
 export const press = (page, name) => page.getByRole("button", { name, exact: true }).click();
 export const shown = (page, text) => page.getByText(text).first().waitFor();
 export const open = (page, path) => page.goto(BASE + path);
@@ -148,19 +151,19 @@ export async function mail(to) {
 // Signs up on the page, proves the address by the code, and ends up in the account.
 export async function signUp(page, email) {
   await open(page, "/auth/sign-up");
-  await page.getByLabel("Email address").fill(email);
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await fill(page, "Email address", email);
+  await fill(page, "Password", PASSWORD);
   await press(page, "Create account");
   await title(page, "Check your mail");
-  await page.getByLabel("Six-digit code").fill((await mail(email)).code);
+  await fill(page, "Six-digit code", (await mail(email)).code);
   await press(page, "Confirm");
   await inAccount(page);
 }
 
 export async function signIn(page, email, password = PASSWORD) {
   await open(page, "/auth/sign-in");
-  await page.getByLabel("Email address").fill(email);
-  await page.getByLabel("Password", { exact: true }).fill(password);
+  await fill(page, "Email address", email);
+  await fill(page, "Password", password);
   await press(page, "Sign in");
 }
 

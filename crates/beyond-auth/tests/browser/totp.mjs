@@ -1,7 +1,7 @@
 // Sign-up → mail → proven → password → authenticator app → sign-out → sign-in with it → recovery code.
 
 import assert from "node:assert/strict";
-import { PASSWORD, flow, inAccount, look, mail, open, press, shown, signIn, signOut, title, totp } from "./support.mjs";
+import { PASSWORD, fill, flow, inAccount, look, mail, open, press, shown, signIn, signOut, title, totp } from "./support.mjs";
 
 const ada = "ada@example.com";
 
@@ -10,17 +10,17 @@ await flow(async (newcomer) => {
 
   await open(page, "/auth/sign-up");
   await look(page, "sign-up");
-  await page.getByLabel("Name").fill("Ada Lovelace");
-  await page.getByLabel("Email address").fill("ada");
-  await page.getByLabel("Password", { exact: true }).fill("password1");
+  await fill(page, "Name (optional)", "Ada Lovelace");
+  await fill(page, "Email address", "ada");
+  await fill(page, "Password", "password1");
   await press(page, "Create account");
   await shown(page, "Enter an address such as name@example.com.");
-  await page.getByLabel("Email address").fill(ada);
+  await fill(page, "Email address", ada);
   await press(page, "Create account");
   await page.locator("#password-error").waitFor();
   assert.equal(await page.evaluate(() => document.activeElement.id), "password");
   await look(page, "sign-up-refused");
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await fill(page, "Password", PASSWORD);
   await press(page, "Create account");
   await title(page, "Check your mail");
   await look(page, "sign-up-mailed");
@@ -42,7 +42,7 @@ await flow(async (newcomer) => {
   await signIn(page, ada, "not the password");
   await shown(page, "That did not match.");
   await look(page, "sign-in-refused");
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await fill(page, "Password", PASSWORD);
   await press(page, "Sign in");
   await inAccount(page);
 
@@ -69,7 +69,7 @@ await flow(async (newcomer) => {
   await title(page, "One more step");
   await look(page, "second-factor");
   // The code of the enrolment is spent, and so is its step.
-  await page.getByLabel("Six-digit code").fill(totp(secret, 1));
+  await fill(page, "Six-digit code", totp(secret, 1));
   await press(page, "Continue");
   await inAccount(page);
   await signOut(page);
@@ -77,7 +77,7 @@ await flow(async (newcomer) => {
   await signIn(page, ada);
   await press(page, "Use a recovery code");
   await look(page, "recovery-code");
-  await page.getByLabel("Recovery code").fill(codes[0]);
+  await fill(page, "Recovery code", codes[0]);
   await press(page, "Continue");
   await inAccount(page);
   await shown(page, "9 codes are left");
@@ -86,7 +86,7 @@ await flow(async (newcomer) => {
   // Once is once.
   await signIn(page, ada);
   await press(page, "Use a recovery code");
-  await page.getByLabel("Recovery code").fill(codes[0]);
+  await fill(page, "Recovery code", codes[0]);
   await press(page, "Continue");
   await page.getByRole("alert").filter({ hasText: /./ }).or(page.locator("#recovery-code-error")).first().waitFor();
 });
