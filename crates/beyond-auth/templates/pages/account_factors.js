@@ -74,7 +74,7 @@ sections.factors = async () => {
   has.totp = active.length > 0;
   byId("factors").replaceChildren(...active.map(showFactor));
   byId("add-totp").hidden = has.totp;
-  byId("recovery").hidden = !has.totp;
+  byId("recovery").hidden = !has.totp && !codes.remaining;
   byId("recovery-left").textContent = t.account.recovery_left.replace("{n}", codes.remaining);
 };
 

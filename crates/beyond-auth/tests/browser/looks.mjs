@@ -1,7 +1,7 @@
 // Every page in both colours, at 320 pixels and in both languages; the project's own look; the way back.
 
 import assert from "node:assert/strict";
-import { BASE, PASSWORD, api, flow, look, open, press, signUp, title } from "./support.mjs";
+import { BASE, PASSWORD, api, flow, look, open, signUp, title } from "./support.mjs";
 
 const APP = "http://localhost:1/after?sign=in";
 const PAGES = ["sign-in", "sign-up", "sign-out", "verify-email", "forgot-password", "magic-link#token=x", "reset-password#token=x", "verify-email#token=x"];
@@ -44,9 +44,9 @@ await flow(async (newcomer) => {
   await page.keyboard.press("Enter");
   await page.waitForURL(APP);
 
+  await context.clearCookies();
   for (const evil of ["https://evil.test/", "//evil.test", "http://localhost:1@evil.test/", "javascript:alert(1)", "http://localhost:1.evil.test"]) {
     await open(page, `/auth/sign-out?redirect_to=${encodeURIComponent(evil)}`);
-    await press(page, "Sign out").catch(() => {});
     await title(page, "You are signed out");
     const links = await page.locator("a[href]").evaluateAll((all) => all.map(({ href }) => new URL(href).origin));
     assert.deepEqual([...new Set(links)], [BASE]);
