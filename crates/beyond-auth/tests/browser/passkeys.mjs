@@ -51,7 +51,7 @@ await flow(async (newcomer) => {
   await shown(page, "Ada's laptop");
   await page.getByRole("button", { name: "Remove: Ada's laptop" }).click();
   await press(page.locator("#ask"), "Remove");
-  await page.getByText("Ada's laptop").waitFor({ state: "detached" });
+  await page.locator("#passkeys").getByText("Ada's laptop").waitFor({ state: "detached" });
   await signOut(page);
 
   // The device offers what the service no longer knows.

@@ -27,13 +27,13 @@ export async function flow(act) {
     await act(newcomer);
     for (const { complaints } of people) assert.deepEqual(complaints, []);
   } catch (error) {
-    console.error(error);
     for (const [n, { page, complaints }] of people.entries()) {
       console.error(`person ${n}: ${page.url()} ${JSON.stringify(complaints)}`);
       const text = page.locator("body").innerText();
       console.error(await text.catch(String));
       await page.screenshot({ path: `${SHOTS}/failed-${n}.png`, fullPage: true }).catch(String);
     }
+    console.error(error);
     process.exitCode = 1;
   } finally {
     await browser.close();

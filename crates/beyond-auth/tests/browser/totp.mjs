@@ -47,6 +47,7 @@ await flow(async (newcomer) => {
   await inAccount(page);
 
   await press(page, "Set up an authenticator app");
+  await title(page, "Set up an authenticator app");
   const secret = await page.locator("#secret").innerText();
   await page.locator("#qr").evaluate((image) => image.decode());
   await page.screenshot({ path: `${process.env.SHOTS}/enrol.png` });
