@@ -35,6 +35,8 @@ export default {
 "errors": {
 "invalid_credentials": "That did not match. Check what you entered and try again.",
 "invalid_email": "Enter an address such as name@example.com.",
+"password_too_common": "This is one of the passwords that are guessed first. A few unrelated words make a better one.",
+"password_contains_context": "This is made of your address or the name of this service.",
 "wrong_code": "This code is not valid: mistyped, too old, or used before.",
 "wrong_password": "This is not your current password.",
 "last_way_in": "This is the last way into your account, so it stays."

@@ -1,7 +1,7 @@
 // The account page: profile, addresses, password, devices, step-up in place, deletion.
 
 import assert from "node:assert/strict";
-import { PASSWORD, api, fill, flow, inAccount, look, mail, press, shown, signIn, signUp, title } from "./support.mjs";
+import { PASSWORD, api, fill, flow, inAccount, look, mail, picture, press, shown, signIn, signUp, title } from "./support.mjs";
 
 const ada = "ada@example.com";
 const other = "ada@other.example";
@@ -51,7 +51,7 @@ await flow(async (newcomer) => {
   await fill(page, "New password", NEW);
   await press(page, "Change password");
   await title(page, "Confirm that it is you");
-  await page.screenshot({ path: `${process.env.SHOTS}/step-up.png` });
+  await picture(page, "step-up");
   const dialog = page.locator("#step-up");
   await fill(dialog, "Password", "not the password");
   await dialog.getByRole("button", { name: "Continue" }).click();
@@ -65,7 +65,7 @@ await flow(async (newcomer) => {
 
   await page.waitForTimeout(1_500);
   await press(page, "Delete account");
-  await page.screenshot({ path: `${process.env.SHOTS}/delete.png` });
+  await picture(page, "delete");
   await page.locator("#ask").getByRole("button", { name: "Delete account" }).click();
   await fill(dialog, "Password", NEW);
   await dialog.getByRole("button", { name: "Continue" }).click();

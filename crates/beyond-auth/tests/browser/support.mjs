@@ -103,6 +103,9 @@ export async function check(page) {
   assert.deepEqual(found, [], page.url());
 }
 
+export const picture = (page, name, options) =>
+  page.screenshot({ path: `${SHOTS}/${name}.png`, animations: "disabled", ...options });
+
 // Pictures by day, by night, and on the smallest phone; each checked.
 export async function look(page, name) {
   const size = page.viewportSize();
@@ -110,7 +113,7 @@ export async function look(page, name) {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize({ width, height: size.height });
     await check(page);
-    await page.screenshot({ path: `${SHOTS}/${name}-${kind}.png`, fullPage: true, animations: "disabled" });
+    await picture(page, `${name}-${kind}`, { fullPage: true });
   }
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize(size);

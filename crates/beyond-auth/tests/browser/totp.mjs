@@ -1,7 +1,7 @@
 // Sign-up → mail → proven → password → authenticator app → sign-out → sign-in with it → recovery code.
 
 import assert from "node:assert/strict";
-import { PASSWORD, fill, flow, inAccount, look, mail, open, press, shown, signIn, signOut, title, totp } from "./support.mjs";
+import { PASSWORD, fill, flow, inAccount, look, mail, open, picture, press, shown, signIn, signOut, title, totp } from "./support.mjs";
 
 const ada = "ada@example.com";
 
@@ -50,7 +50,7 @@ await flow(async (newcomer) => {
   await title(page, "Set up an authenticator app");
   const secret = await page.locator("#secret").innerText();
   await page.locator("#qr").evaluate((image) => image.decode());
-  await page.screenshot({ path: `${process.env.SHOTS}/enrol.png` });
+  await picture(page, "enrol");
   await page.locator("#enrol-code").fill("000000");
   await page.locator("#enrol").getByRole("button", { name: "Continue" }).click();
   await shown(page, "not valid");
@@ -59,7 +59,7 @@ await flow(async (newcomer) => {
   await title(page, "Keep these recovery codes");
   const codes = await page.locator("#codes li").allInnerTexts();
   assert.equal(codes.length, 10);
-  await page.screenshot({ path: `${process.env.SHOTS}/recovery-codes.png` });
+  await picture(page, "recovery-codes");
   await press(page, "I have kept them");
   await shown(page, "10 codes are left");
   await look(page, "account");
