@@ -8,6 +8,7 @@ mod guessing;
 mod host_header;
 mod leaky_logs;
 mod mass_assignment;
+mod open_redirect;
 mod parallel_redemption;
 mod planted_account;
 mod prefetching_scanner;
