@@ -56,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "users",
         ],
     ),
-    ("pages", &["audit", "emails", "password", "sessions", "settings", "sign_in", "users"]),
+    ("pages", &["audit", "door", "emails", "password", "sessions", "settings", "sign_in", "users"]),
     // Above the slices.
     ("caller", &["app"]),
     ("cors", &["app", "settings"]),
