@@ -26,7 +26,7 @@ pub(super) async fn run<B: Backend>(
 ) {
     let mut lane = Lane { backend, options, connection: None, outage: None, news };
     loop {
-        let next = queue.next(options.batch);
+        let next = queue.next();
         let batch = if lane.connection.is_some() {
             let Ok(batch) = timeout(options.idle, next).await else {
                 lane.connection = None;
@@ -38,6 +38,7 @@ pub(super) async fn run<B: Backend>(
         };
         let Some(batch) = batch else { return };
         lane.serve(batch).await;
+        queue.finished();
     }
 }
 

@@ -32,6 +32,12 @@ use queue::{Queue, Refused, Waiter};
 pub struct Options {
     /// Statements in flight at once, each on a connection of its own.
     pub lanes: usize,
+    /// While a statement is in flight, so many must wait before another one is sent beside it: fewer are better off
+    /// together in the next. With one, every idle lane begins at once.
+    pub spread: usize,
+    /// But nobody waits longer than this for statements in flight while a lane is idle: the database may be far, or a
+    /// connection dead.
+    pub patience: Duration,
     /// Keys in one statement.
     pub batch: usize,
     /// Requests waiting for a statement; one more is refused at once.
@@ -47,6 +53,8 @@ impl Default for Options {
         Self {
             // While the answers of one are handed out, the other keeps the database busy.
             lanes: 2,
+            spread: 48,
+            patience: Duration::from_millis(4),
             batch: 512,
             queue: 4096,
             // As long as a request waits for a connection of the pool. A lane that a network has cut off in
@@ -144,7 +152,7 @@ impl<K: Send + Sync + 'static, V: Send + 'static> Coalescer<K, V> {
     }
 
     fn start<B: Backend<Key = K, Answer = V>>(backend: B, options: Options) -> Self {
-        let queue = Arc::new(Queue::new(options.queue));
+        let queue = Arc::new(Queue::new(&options));
         let backend = Arc::new(backend);
         let news = Arc::new(lane::News::default());
         let lanes = TaskTracker::new();

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
-use super::Error;
+use super::{Error, Options};
 
 /// A key and who asked for it.
 pub(super) struct Waiter<K, V> {
@@ -17,12 +19,31 @@ pub(super) struct Waiter<K, V> {
 pub(super) struct Queue<K, V> {
     state: Mutex<State<K, V>>,
     bound: usize,
+    batch: usize,
+    spread: usize,
+    patience: Duration,
     news: Notify,
 }
 
 struct State<K, V> {
     waiting: VecDeque<Waiter<K, V>>,
+    /// Since when the queue has not been empty.
+    since: Instant,
+    /// Batches that were handed out and are not finished.
+    in_flight: usize,
     closed: bool,
+}
+
+/// What a lane is to do next.
+enum Next<K, V> {
+    /// Send this.
+    Send(Batch<K, V>),
+    /// Wait for news.
+    Wait,
+    /// Wait for news, but look again then.
+    WaitUntil(Instant),
+    /// Nothing will ever come.
+    End,
 }
 
 /// Why a waiter was not taken on.
@@ -39,9 +60,16 @@ pub(super) struct Batch<K, V> {
 }
 
 impl<K, V> Queue<K, V> {
-    pub fn new(bound: usize) -> Self {
-        let state = Mutex::new(State { waiting: VecDeque::new(), closed: false });
-        Self { state, bound, news: Notify::new() }
+    pub fn new(options: &Options) -> Self {
+        let state = State { waiting: VecDeque::new(), since: Instant::now(), in_flight: 0, closed: false };
+        Self {
+            state: Mutex::new(state),
+            bound: options.queue,
+            batch: options.batch,
+            spread: options.spread,
+            patience: options.patience,
+            news: Notify::new(),
+        }
     }
 
     pub fn push(&self, waiter: Waiter<K, V>) -> Result<(), Refused> {
@@ -53,47 +81,75 @@ impl<K, V> Queue<K, V> {
             return Err(Refused::Full);
         }
         state.waiting.push_back(waiter);
+        let first = state.waiting.len() == 1;
+        if first {
+            state.since = Instant::now();
+        }
+        // The first one starts an idle lane's clock, if it does not start the lane itself.
+        let news = first || state.in_flight == 0 || state.waiting.len() >= self.spread;
         drop(state);
-        // The lane that waits since the shortest: it is warm, and the others may close their connections.
-        self.news.notify_last();
+        if news {
+            // The lane that waits since the shortest: it is warm, and the others may close their connections.
+            self.news.notify_last();
+        }
         Ok(())
     }
 
-    /// The longest-waiting keys, at most `limit`; waits until there are some. `None` when closed and empty.
+    /// The longest-waiting keys, at most a batch; waits until there are some. `None` when closed and empty.
+    /// [`Self::finished`] is to be called once they are answered.
     ///
     /// Whatever is pushed after this returned belongs to a later batch.
-    pub async fn next(&self, limit: usize) -> Option<Batch<K, V>> {
+    pub async fn next(&self) -> Option<Batch<K, V>> {
         loop {
             let news = self.news.notified();
-            if let Some(batch) = self.take(limit) {
-                return (!batch.keys.is_empty()).then_some(batch);
+            match self.take() {
+                Next::Send(batch) => return Some(batch),
+                Next::End => return None,
+                Next::Wait => news.await,
+                Next::WaitUntil(then) => drop(timeout_at(then, news).await),
             }
-            news.await;
         }
     }
 
-    /// `None` when there is nothing yet; an empty batch when there never will be.
-    fn take(&self, limit: usize) -> Option<Batch<K, V>> {
+    /// A batch was answered.
+    pub fn finished(&self) {
+        self.state().in_flight -= 1;
+    }
+
+    fn take(&self) -> Next<K, V> {
         let mut state = self.state();
-        let count = state.waiting.len().min(limit);
+        // Whoever has given up needs no answer.
+        while state.waiting.front().is_some_and(|waiter| waiter.answer.is_closed()) {
+            state.waiting.pop_front();
+        }
+        if state.waiting.is_empty() {
+            return if state.closed { Next::End } else { Next::Wait };
+        }
+        let now = Instant::now();
+        let due = state.since + self.patience;
+        let alone = state.in_flight == 0 || state.closed;
+        if !alone && state.waiting.len() < self.spread && now < due {
+            return Next::WaitUntil(due);
+        }
+        let count = state.waiting.len().min(self.batch);
         let mut batch = Batch { keys: Vec::with_capacity(count), askers: Vec::with_capacity(count) };
-        while batch.keys.len() < limit
+        while batch.keys.len() < self.batch
             && let Some(waiter) = state.waiting.pop_front()
         {
-            // Whoever has given up needs no answer.
             if !waiter.answer.is_closed() {
                 batch.keys.push(waiter.key);
                 batch.askers.push(waiter.answer);
             }
         }
+        state.in_flight += 1;
+        state.since = now;
         let left = !state.waiting.is_empty();
-        let closed = state.closed;
         drop(state);
         if left {
             // More than one statement's worth: another lane may begin at once.
             self.news.notify_last();
         }
-        (!batch.keys.is_empty() || closed).then_some(batch)
+        Next::Send(batch)
     }
 
     pub fn close(&self) {

@@ -157,7 +157,7 @@ async fn a_key_joins_the_next_statement_never_the_one_in_flight() {
 
 #[tokio::test]
 async fn lanes_send_side_by_side_and_whoever_came_first_is_sent_first() {
-    let mut stage = Stage::new(Options { lanes: 2, batch: 2, ..Options::default() });
+    let mut stage = Stage::new(Options { lanes: 2, batch: 2, spread: 1, ..Options::default() });
     let mut askings = Vec::new();
     for key in 1..=7 {
         askings.push(stage.ask(key).await);
@@ -172,6 +172,45 @@ async fn lanes_send_side_by_side_and_whoever_came_first_is_sent_first() {
     for (key, asking) in (1..).zip(askings) {
         assert_eq!(asking.await.unwrap().unwrap(), Some(key * 10));
     }
+}
+
+#[tokio::test]
+async fn few_wait_for_the_statement_in_flight_and_many_get_one_beside_it() {
+    let patience = Duration::from_hours(1);
+    let mut stage = Stage::new(Options { lanes: 2, spread: 3, patience, ..Options::default() });
+    let mut askings = vec![stage.ask(1).await, stage.ask(2).await, stage.ask(3).await];
+    assert_eq!(stage.next_sent().await, [1]);
+    settle().await;
+    assert!(stage.sent.try_recv().is_err(), "two were sent beside it");
+    askings.push(stage.ask(4).await);
+    assert_eq!(stage.next_sent().await, [2, 3, 4]);
+    askings.push(stage.ask(5).await);
+    stage.let_through(1);
+    askings.push(stage.ask(6).await);
+    assert!(stage.sent.try_recv().is_err(), "one is still in flight");
+    stage.let_through(1);
+    assert_eq!(stage.next_sent().await, [5, 6]);
+    stage.let_through(1);
+    for (key, asking) in (1..).zip(askings) {
+        assert_eq!(asking.await.unwrap().unwrap(), Some(key * 10));
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_long_for_a_statement_in_flight_while_a_lane_is_idle() {
+    let patience = Duration::from_millis(20);
+    let mut stage = Stage::new(Options { lanes: 2, spread: 100, patience, ..Options::default() });
+    let stuck = stage.ask(1).await;
+    assert_eq!(stage.next_sent().await, [1]);
+    let asked = std::time::Instant::now();
+    let others = [stage.ask(2).await, stage.ask(3).await];
+    assert_eq!(stage.next_sent().await, [2, 3]);
+    assert!(asked.elapsed() >= patience);
+    stage.let_through(2);
+    for asking in others {
+        assert!(asking.await.unwrap().is_ok());
+    }
+    assert_eq!(stuck.await.unwrap().unwrap(), Some(10));
 }
 
 #[tokio::test]
