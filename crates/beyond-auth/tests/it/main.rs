@@ -25,6 +25,7 @@ mod security;
 mod sessions;
 mod sign_up;
 mod start;
+mod sudden_death;
 mod support;
 mod totp;
 mod unauthorized;
