@@ -56,7 +56,8 @@ async fn presented(parts: &request::Parts, app: &App) -> Result<SecretString, Pr
         Credential::Bearer(token) => Ok(token),
         Credential::Cookie(token) => {
             let reads = matches!(parts.method, Method::GET | Method::HEAD);
-            if reads || settings::flow::may_write(app, &parts.headers).await? {
+            // Boxed: the rare query would be moved about with every verification.
+            if reads || Box::pin(settings::flow::may_write(app, &parts.headers)).await? {
                 Ok(token)
             } else {
                 Err(Problem::new(

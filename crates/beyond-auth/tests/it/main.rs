@@ -10,6 +10,7 @@ mod dev;
 mod dev_postgres;
 mod documents;
 mod errors;
+mod import;
 mod jwt;
 mod kek;
 mod limits;
