@@ -11,8 +11,8 @@ use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, UserId};
 use crate::sessions::Live;
-use crate::settings::Settings;
 use crate::settings::model::MfaPolicy;
+use crate::settings::{self, Settings};
 
 /// Second factors that one attempt may be tried with.
 pub const MAX_TRIES: i16 = 5;
@@ -75,7 +75,7 @@ pub(super) async fn due(
     if settings.mfa.policy == MfaPolicy::Off {
         return Ok(None);
     }
-    let mut factors = store::factors(conn, user).await?;
+    let mut factors = usable(conn, settings, user).await?;
     if !required && !factors.contains(&Factor::Totp) {
         return Ok(None);
     }
@@ -89,7 +89,15 @@ pub(super) async fn due(
 
 /// The second factors of a user that could be presented now.
 pub async fn factors_of(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
-    store::factors(conn, user).await
+    let settings = settings::load(conn).await?;
+    usable(conn, &settings, user).await
+}
+
+/// A passkey counts only where passkeys are switched on: or nobody who holds one could enrol anything else.
+async fn usable(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
+    let mut factors = store::factors(conn, user).await?;
+    factors.retain(|factor| *factor != Factor::Passkey || settings.passkeys.enabled);
+    Ok(factors)
 }
 
 /// Whether a session must prove the second factor of its account before it adds further ones: where sign-in would ask
@@ -98,7 +106,7 @@ pub async fn second_due(conn: &mut Conn, settings: &Settings, live: &Live) -> Re
     if live.session.aal >= 2 {
         return Ok(false);
     }
-    let factors = store::factors(conn, live.user.id).await?;
+    let factors = usable(conn, settings, live.user.id).await?;
     let passkey_counts = settings.mfa.policy == MfaPolicy::Required;
     Ok(factors.contains(&Factor::Totp) || passkey_counts && factors.contains(&Factor::Passkey))
 }

@@ -13,13 +13,15 @@ pub async fn factors(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx:
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT FROM auth.totp_factors
                           WHERE user_id = $1 AND activated_at IS NOT NULL) AS "totp!",
+                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1) AS "passkey!",
                   EXISTS (SELECT FROM auth.totp_recovery_codes
                           WHERE user_id = $1 AND used_at IS NULL) AS "recovery_code!""#,
         user.as_uuid(),
     )
     .fetch_one(&mut *conn)
     .await?;
-    let has = [(row.totp, Factor::Totp), (row.recovery_code, Factor::RecoveryCode)];
+    let has =
+        [(row.totp, Factor::Totp), (row.passkey, Factor::Passkey), (row.recovery_code, Factor::RecoveryCode)];
     Ok(has.into_iter().filter_map(|(has, factor)| has.then_some(factor)).collect())
 }
 

@@ -28,9 +28,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
+    ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
+    ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "totp", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
-    ("door", &["emails", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users"]),
+    (
+        "door",
+        &[
+            "emails", "magic_link", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users",
+        ],
+    ),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
         "admin",
@@ -38,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "door",
             "emails",
+            "passkeys",
             "password",
             "sessions",
             "settings",
@@ -48,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "users",
         ],
     ),
-    ("pages", &["audit", "emails", "password", "sessions", "settings", "sign_in", "users"]),
+    ("pages", &["audit", "door", "emails", "password", "sessions", "settings", "sign_in", "users"]),
     // Above the slices.
     ("caller", &["app"]),
     ("cors", &["app", "settings"]),
@@ -70,8 +78,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.passwords", "the same statement"),
     ("users::store", "auth.sign_in_attempts", "the same statement"),
     ("users::store", "auth.totp_factors", "the same statement"),
+    ("users::store", "auth.passkeys", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
+    ("emails::store", "auth.magic_links", "whatever was mailed to an address ends in one statement"),
+    ("emails::store", "auth.password_resets", "the same statement"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
     ("sessions::store", "auth.revocations", "the feed of what sessions and users leave behind"),
 ];
@@ -103,6 +114,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("argon2", &["platform::crypto"]),
     ("aws_lc_rs::digest", &["dev", "platform"]),
     ("aws_lc_rs", &["platform::crypto"]),
+    // What authenticators write is read in one room.
+    ("ciborium", &["passkeys::ceremony", "platform::crypto"]),
     ("getrandom", &["platform::crypto"]),
     ("lettre", &["app", "dev", "platform::config", "platform::mail"]),
     ("qrcode", &["platform::qr"]),

@@ -1,5 +1,6 @@
-//! Everything cryptographic: randomness, tokens, sealing, signing, password hashing.
+//! Everything cryptographic: randomness, tokens, sealing, signing, password hashing, public keys of authenticators.
 
+pub mod cose;
 pub mod envelope;
 pub mod jwt;
 pub mod password;
