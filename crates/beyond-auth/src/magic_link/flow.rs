@@ -17,7 +17,7 @@ use crate::platform::mail::outbox::NewMail;
 use crate::sessions::Live;
 use crate::sessions::flow::Elevated;
 use crate::settings::{self, Settings};
-use crate::sign_in::{self, Outcome, Proof, Wish};
+use crate::sign_in::{self, Outcome, Proof, Wish, devices};
 use crate::users::{self, Standing};
 
 /// Wrong codes that a request survives.
@@ -193,7 +193,7 @@ async fn check(
     let redeemable = match presented {
         Presented::Link(token) => by_link(&mut conn, token).await?,
         Presented::Code { email, code, request } => {
-            let budget = budget_of(&mut conn, email, user).await?;
+            let budget = budget_of(app, &mut conn, email, user, client).await?;
             match limits::account_attempt(&mut conn, &budget).await? {
                 Decision::Allowed { .. } => {}
                 limited @ Decision::Limited { .. } => {
@@ -249,12 +249,18 @@ async fn by_code(
 }
 
 /// Guesses count against the account with those of its other factors; a stranger's address counts for itself.
-async fn budget_of(conn: &mut Conn, email: &Email, user: Option<UserId>) -> Result<Vec<u8>, sqlx::Error> {
+async fn budget_of(
+    app: &App,
+    conn: &mut Conn,
+    email: &Email,
+    user: Option<UserId>,
+    client: &Client,
+) -> Result<Vec<u8>, sqlx::Error> {
     let holder = emails::flow::find_holder(conn, email).await?.map(|holder| holder.user_id);
-    Ok(match user.or(holder) {
-        Some(user) => user.as_uuid().as_bytes().to_vec(),
-        None => email.canonical().as_bytes().to_vec(),
-    })
+    match user.or(holder) {
+        Some(user) => devices::budget(conn, &app.keyring, client, user).await,
+        None => Ok(email.canonical().as_bytes().to_vec()),
+    }
 }
 
 /// Spends what was presented, which proves the address. Answers whose it is; locked from the general to the particular.
