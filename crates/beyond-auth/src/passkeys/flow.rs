@@ -16,7 +16,7 @@ use crate::sessions::Live;
 use crate::sessions::device::describe;
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
-use crate::sign_in::{Factor, attempts};
+use crate::sign_in::attempts;
 use crate::totp;
 use crate::users::{self, Standing};
 
@@ -38,14 +38,9 @@ pub(super) async fn offer(
     Ok(Offer { challenge_id, expires_at, options: options(&challenge) })
 }
 
-/// Refuses a session that has shown one factor only, where the account has a code-showing one besides: a passkey is two
-/// factors by itself, and must not be how somebody gets around the second.
+/// A passkey is two factors by itself, and must not be how somebody gets around the second that the account has.
 async fn check_strength(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<(), Error> {
-    if live.session.aal >= 2 || settings.mfa.policy == MfaPolicy::Off {
-        return Ok(());
-    }
-    let factors = attempts::factors_of(conn, live.user.id).await?;
-    if factors.contains(&Factor::Totp) { Err(Error::SecondFactorDue) } else { Ok(()) }
+    if attempts::second_due(conn, settings, live).await? { Err(Error::SecondFactorDue) } else { Ok(()) }
 }
 
 /// Begins a registration.

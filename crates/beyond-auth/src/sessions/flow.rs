@@ -137,6 +137,18 @@ pub async fn elevate(conn: &mut Conn, live: &Live, aal: i16, amr: &[&str]) -> Re
     Ok(Elevated { session, token: token.reveal() })
 }
 
+/// Notes that a second factor was enrolled and proven through this session, in the caller's transaction. The token stays
+/// as it is: whoever holds a copy could have enrolled a factor as well.
+pub async fn raise(conn: &mut Conn, live: &Live, amr: &[&str]) -> Result<(), sqlx::Error> {
+    let mut methods = live.session.amr.clone();
+    methods.extend(
+        amr.iter()
+            .filter(|method| !live.session.amr.iter().any(|known| known == *method))
+            .map(|method| (*method).to_owned()),
+    );
+    store::raise(conn, live.session.id, 2, &methods).await
+}
+
 /// Removes revocations that no JWT can outlive, in one small batch; says how many rows went.
 pub async fn purge_revocations(conn: &mut Conn, batch: i64) -> Result<u64, sqlx::Error> {
     store::purge_revocations(conn, batch).await

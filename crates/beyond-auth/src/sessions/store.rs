@@ -232,6 +232,19 @@ pub async fn elevate(
     .await
 }
 
+/// Raises what a session stands for.
+pub async fn raise(conn: &mut Conn, id: SessionId, aal: i16, amr: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE auth.sessions SET aal = greatest(aal, $2), amr = $3 WHERE id = $1",
+        id.as_uuid(),
+        aal,
+        amr,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
 /// Names the device; `None` clears the name.
 pub async fn update_label(conn: &mut Conn, id: SessionId, label: Option<&str>) -> Result<(), sqlx::Error> {
     sqlx::query!("UPDATE auth.sessions SET label = $2 WHERE id = $1", id.as_uuid(), label)

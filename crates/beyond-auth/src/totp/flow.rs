@@ -13,7 +13,7 @@ use crate::platform::ids::{AttemptId, FactorId, UserId};
 use crate::platform::limits::{self, Decision};
 use crate::platform::qr;
 use crate::platform::sealed::SealedColumn;
-use crate::sessions::Live;
+use crate::sessions::{self, Live};
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
 use crate::sign_in::{attempts, devices};
@@ -37,6 +37,9 @@ pub async fn enrol(app: &App, live: &Live, name: Option<&str>, client: &Client) 
         return Err(Error::Disabled);
     }
     lock(&mut tx, user.id).await?;
+    if attempts::second_due(&mut tx, &settings, live).await? {
+        return Err(Error::SecondDue);
+    }
     if store::count_active(&mut tx, user.id).await? >= MAX_FACTORS {
         return Err(Error::TooMany);
     }
@@ -93,6 +96,7 @@ pub async fn activate(
     lock(&mut tx, user).await?;
     let activated = activate_step(app, &mut tx, user, id, step, client).await?.ok_or(Error::NotFound)?;
     attempts::cancel(&mut tx, user).await?;
+    sessions::flow::raise(&mut tx, live, &["otp", "mfa"]).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(activated)

@@ -127,6 +127,9 @@ pub enum Error {
     /// Recovery codes are for accounts that have a factor.
     #[error("the account has no second factor")]
     None,
+    /// The account has a second factor, and the session has not proven it.
+    #[error("the session has proven one factor only")]
+    SecondDue,
     /// Removing a factor takes a code.
     #[error("a code is needed")]
     CodeMissing,

@@ -12,6 +12,7 @@ use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::UserId;
 use crate::sessions::Live;
+use crate::settings;
 use crate::sign_in::attempts;
 use crate::users::{self, Standing};
 
@@ -30,6 +31,10 @@ pub async fn renew(app: &App, live: &Live, client: &Client) -> Result<Vec<Secret
     }
     if !has_factor(&attempts::factors_of(&mut tx, user).await?) {
         return Err(Error::None);
+    }
+    let settings = settings::load(&mut tx).await?;
+    if attempts::second_due(&mut tx, &settings, live).await? {
+        return Err(Error::SecondDue);
     }
     let codes = issue(&mut tx, user).await?;
     let event = Event::new("recovery_codes.renewed", Actor::User(user)).session(live.session.id).from(client);

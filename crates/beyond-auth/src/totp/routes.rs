@@ -95,7 +95,7 @@ pub struct EnrolFactorResponse {
 /// Enrol an authenticator app.
 ///
 /// It becomes a factor with its first code, at `POST …/{id}/activations`, within an hour. One enrolment waits at a
-/// time: a newer one takes its place. Needs a recent authentication.
+/// time: a newer one takes its place. Needs a recent authentication, by two factors where the account has a second.
 #[utoipa::path(post, path = "/v1/users/me/factors", tag = "factors", security(("session" = []), ("cookie" = [])),
     request_body = Option<EnrolFactorRequest>, responses((status = 201, body = EnrolFactorResponse)))]
 pub async fn enrol(
@@ -213,7 +213,7 @@ pub async fn remove(
     OptionalJson(body): OptionalJson<RemoveFactorRequest>,
 ) -> Result<StatusCode, Problem> {
     throttle::enforce(&app.db, &[(&throttle::SECOND_FACTOR, &throttle::address_key(client.address))]).await?;
-    let code = body.code.as_ref().map(|code| code.expose_secret());
+    let code = body.code.as_ref().map(SecretString::expose_secret);
     flow::remove(&app, &live, id, code, &client).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -249,7 +249,9 @@ impl fmt::Debug for RecoveryCodesResponse {
     }
 }
 
-/// Make new recovery codes; the former ones open nothing any more. Needs a recent authentication.
+/// Make new recovery codes; the former ones open nothing any more.
+///
+/// Needs a recent authentication, by two factors where sign-in asks for a second.
 #[utoipa::path(post, path = "/v1/users/me/recovery-codes", tag = "factors",
     security(("session" = []), ("cookie" = [])), responses((status = 201, body = RecoveryCodesResponse)))]
 pub async fn renew_codes(
@@ -304,6 +306,7 @@ impl From<Error> for Problem {
                 "Second factors are switched off for the project.",
             ),
             Error::Limited(decision) => decision.into(),
+            Error::SecondDue => crate::sessions::extract::step_up_to_two(),
             Error::Ended => crate::sessions::flow::Error::Invalid.into(),
             Error::Database(error) => error.into(),
         }

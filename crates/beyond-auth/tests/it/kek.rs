@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use crate::support::app::{KEY, cheap_hashes, config};
+use crate::support::otp_app::finish;
 use crate::support::{TestApp, sql};
 
 const NEW: [u8; 32] = [8; 32];
@@ -185,4 +186,35 @@ async fn every_sealed_column_of_the_schema_is_sealed_anew() {
         .map(|column| format!("{}.{}", column["table"].as_str().unwrap(), column["column"].as_str().unwrap()))
         .collect();
     assert_eq!(listed, there);
+}
+
+#[tokio::test]
+async fn an_authenticator_app_outlives_the_key_that_sealed_its_seed() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled("ada@example.com").await;
+    let changed = instance(&app, NEW, vec![KEY]).await;
+    let answer = changed.admin.post(ROTATIONS, json!({})).await.expect(200);
+    let seeds = column(&answer, "auth.totp_factors");
+    assert_eq!(
+        (&seeds["column"], &seeds["total"], &seeds["rewrapped"]),
+        (&json!("sealed_seed"), &json!(1), &json!(1))
+    );
+    let alone = instance(&app, NEW, vec![]).await;
+    let attempt = alone.half_way("ada@example.com").await;
+    finish(&alone.stranger(), "totp", &attempt, &ada.device.code()).await.expect(201);
+    let attempt = alone.half_way("ada@example.com").await;
+    finish(&alone.stranger(), "recovery_code", &attempt, &ada.recovery_codes[0]).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_seed_moved_to_another_account_opens_nothing_there() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled("ada@example.com").await;
+    app.enrolled("eve@example.com").await;
+    let seed = "SELECT sealed_seed FROM auth.totp_factors ORDER BY created_at DESC LIMIT 1";
+    sql::run(&app, &format!("UPDATE auth.totp_factors SET sealed_seed = ({seed})")).await;
+    let attempt = app.half_way("ada@example.com").await;
+    let answer = finish(&app.stranger(), "totp", &attempt, &ada.device.code()).await;
+    // Not refused as if the code were wrong: the operator must look.
+    assert_eq!(answer.problem(500), "internal_error");
 }

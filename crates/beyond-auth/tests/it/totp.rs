@@ -1,4 +1,4 @@
-//! OtpApp apps and recovery codes.
+//! Authenticator apps and recovery codes.
 
 use serde_json::{Value, json};
 
@@ -169,6 +169,36 @@ async fn new_recovery_codes_end_the_former_ones() {
 }
 
 #[tokio::test]
+async fn the_session_that_proves_an_enrolment_has_two_factors_and_the_others_step_up_to_add_more() {
+    let app = TestApp::start().await;
+    let older = app.person("ada@example.com").await;
+    let enrolling = app.sign_in("ada@example.com", crate::support::app::PASSWORD).await;
+    let (id, device) = enrol(&enrolling.http).await;
+    let path = format!("{FACTORS}/{id}/activations");
+    enrolling.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+    app.forget_steps().await;
+    let session = enrolling.http.get("/v1/sessions/current").await.expect(200)["session"].clone();
+    assert_eq!((&session["aal"], &session["amr"]), (&json!(2), &json!(["pwd", "otp", "mfa"])));
+    enrolling.http.post(CODES, json!({})).await.expect(201);
+
+    // One factor, presented again, does not add a second: or a stolen session and a password were enough.
+    let path = "/v1/sessions/current/verifications";
+    let body = json!({ "method": "password", "password": crate::support::app::PASSWORD });
+    let stepped = older.http.post(path, body).await.expect(200);
+    let http = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
+    for path in [FACTORS, CODES] {
+        let answer = http.post(path, json!({})).await;
+        assert_eq!(answer.problem(401), "insufficient_user_authentication", "{path}");
+        assert_eq!(answer.json()["acr_values"], "aal2");
+        assert!(answer.header("www-authenticate").contains("acr_values=\"aal2\""));
+    }
+    let stepped = http.post(path, json!({ "method": "totp", "code": device.code() })).await.expect(200);
+    let http = http.with_bearer(stepped["session"]["token"].as_str().unwrap());
+    http.post(FACTORS, json!({})).await.expect(201);
+    http.post(CODES, json!({})).await.expect(201);
+}
+
+#[tokio::test]
 async fn an_account_has_at_most_five_apps_and_one_that_waits() {
     let app = TestApp::start().await;
     let ada = app.enrolled("ada@example.com").await;
@@ -181,6 +211,21 @@ async fn an_account_has_at_most_five_apps_and_one_that_waits() {
         app.forget_steps().await;
     }
     assert_eq!(ada.person.http.post(FACTORS, json!({})).await.problem(409), "too_many_factors");
+}
+
+#[tokio::test]
+async fn of_activations_at_the_same_moment_one_hands_out_codes() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let (id, device) = enrol(&ada.http).await;
+    let path = format!("{FACTORS}/{id}/activations");
+    let body = json!({ "code": device.code() });
+    let answers =
+        futures::future::join_all((0..8).map(async |_| ada.http.post(&path, body.clone()).await)).await;
+    let won: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+    assert_eq!(won.len(), 1, "{answers:?}");
+    assert_eq!(strings(&won[0].json()["recovery_codes"]).len(), 10);
+    assert_eq!(sql::number(&app, "SELECT count(*) FROM auth.totp_recovery_codes").await, 10);
 }
 
 #[tokio::test]

@@ -164,7 +164,9 @@ impl SecretHash {
     /// Of parts whose lengths never vary: they are not framed.
     pub(super) fn of(parts: &[&[u8]]) -> Self {
         let mut digest = digest::Context::new(&digest::SHA256);
-        parts.iter().for_each(|part| digest.update(part));
+        for part in parts {
+            digest.update(part);
+        }
         let mut hash = [0; 32];
         hash.copy_from_slice(digest.finish().as_ref());
         Self(hash)

@@ -13,6 +13,7 @@ use super::{
     wrong_code,
 };
 use crate::support::app::{ADMIN_SECRET, PASSWORD};
+use crate::support::otp_app::{OtpApp, finish, strings};
 use crate::support::proxy::Weather;
 
 /// Collects what is logged.
@@ -57,6 +58,22 @@ async fn the_most_talkative_log_of_a_full_journey_holds_no_secret() {
     let body = json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD });
     ada.http.put("/v1/users/me/password", body).await.expect(204);
 
+    // A second factor, with its seed, its codes and a half-finished sign-in.
+    let made = ada.http.post("/v1/users/me/factors", json!({})).await.expect(201);
+    let (seed, device) = (made["factor"]["secret"].as_str().unwrap(), OtpApp::scan(&made["factor"]));
+    let path = format!("/v1/users/me/factors/{}/activations", made["factor"]["id"].as_str().unwrap());
+    let activated = ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+    let recovery = strings(&activated["recovery_codes"]);
+    let due = sign_in(&app.stranger(), "ada@example.com", OTHER_PASSWORD).await.expect(202);
+    let attempt = due["attempt"]["token"].as_str().unwrap();
+    finish(&app.stranger(), "totp", attempt, &device.wrong()).await.problem(401);
+    let body =
+        json!({ "method": "recovery_code", "attempt_token": attempt, "code": recovery[0], "cookie": true });
+    let answer = app.stranger().post("/v1/sessions", body).await;
+    answer.expect(201);
+    let cookie = answer.headers.get_all("set-cookie").iter().nth(1).unwrap().to_str().unwrap().to_owned();
+    let remembered = cookie.split(['=', ';']).nth(1).unwrap();
+
     // Secrets where they do not belong: in paths, queries, headers, malformed bodies.
     for path in [
         format!("/v1/sessions/{session}"),
@@ -91,6 +108,9 @@ async fn the_most_talkative_log_of_a_full_journey_holds_no_secret() {
     let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("request_id") && text.contains("mail sent"), "the log was not heard:\n{text}");
     for secret in [PASSWORD, OTHER_PASSWORD, WRONG_PASSWORD, ADMIN_SECRET, &session[41..], &token[36..]] {
+        assert!(!text.contains(secret), "{secret} was logged");
+    }
+    for secret in [seed, &attempt[37..], recovery[0].as_str(), recovery[1].as_str(), remembered] {
         assert!(!text.contains(secret), "{secret} was logged");
     }
     let code_is_logged = text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == code);
