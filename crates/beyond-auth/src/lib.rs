@@ -22,6 +22,7 @@ pub mod admin;
 pub mod audit;
 pub mod door;
 pub mod emails;
+pub mod magic_link;
 pub mod pages;
 pub mod passkeys;
 pub mod password;

@@ -13,7 +13,7 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, pages, passkeys, password, refresh, sessions, sign_out, sign_up,
+    admin, door, emails, health, magic_link, pages, passkeys, password, refresh, sessions, sign_out, sign_up,
     signing_keys, totp, users,
 };
 
@@ -41,9 +41,15 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(door::routes::renewal::rotate))
         .routes(routes!(signing_keys::routes::exchange))
         // Email, password.
-        .routes(routes!(emails::routes::list))
+        .routes(routes!(emails::routes::list, emails::routes::add))
+        .routes(routes!(emails::routes::remove))
+        .routes(routes!(emails::routes::choose_primary))
+        .routes(routes!(emails::routes::verify_again))
         .routes(routes!(emails::routes::redeem))
-        .routes(routes!(password::routes::change))
+        .routes(routes!(magic_link::routes::request))
+        .routes(routes!(password::routes::change, password::routes::remove))
+        .routes(routes!(password::routes::request_reset))
+        .routes(routes!(password::routes::redeem_reset))
         .routes(routes!(password::routes::check))
         // Passkeys.
         .routes(routes!(passkeys::routes::registration_options))

@@ -101,6 +101,7 @@ pub async fn create(app: &App, new: NewUser, client: &Client) -> Result<AdminUse
             drop(conn);
             let context = [new.email.address()];
             password::flow::check(app, &settings, password.expose_secret(), &context)
+                .await
                 .map_err(Error::Policy)?;
             Some(password::flow::hash(app, password).await?)
         }

@@ -2,6 +2,7 @@
 
 pub mod client_config;
 pub mod passkey;
+pub mod mailed;
 pub mod renewal;
 pub mod second_factor;
 
@@ -43,6 +44,10 @@ pub enum CreateSessionRequest {
     RecoveryCode(SecondFactor),
     /// After a 202 with `enrolment_required`: enrol an authenticator app; its first code then finishes the sign-in.
     TotpEnrolment(EnrolmentAtSignIn),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkSignIn),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeSignIn),
 }
 
 /// Sign-in with address and password.
@@ -139,6 +144,7 @@ pub struct FactorDueResponse {
 pub async fn create(
     State(app): State<App>,
     client: Client,
+    headers: HeaderMap,
     Json(mut body): Json<Value>,
 ) -> Result<Response, Problem> {
     let method = take_method(&mut body)?;
@@ -161,6 +167,8 @@ pub async fn create(
         "totp" => second_factor::sign_in(&app, body, Expected::Totp, &client).await,
         "recovery_code" => second_factor::sign_in(&app, body, Expected::RecoveryCode, &client).await,
         "totp_enrolment" => second_factor::enrol(&app, body, &client).await,
+        "magic_link" => mailed::link_sign_in(&app, body, &client).await,
+        "email_code" => mailed::code_sign_in(&app, &headers, body, &client).await,
         _ => Err(unknown_method()),
     }
 }
@@ -206,6 +214,8 @@ pub async fn step_up(
         "passkey" => passkey::step_up(&app, &live, body, &client).await?,
         "totp" => second_factor::step_up(&app, body, Expected::Totp, &live, &client).await?,
         "recovery_code" => second_factor::step_up(&app, body, Expected::RecoveryCode, &live, &client).await?,
+        "magic_link" => mailed::link_step_up(&app, &live, body, &client).await?,
+        "email_code" => mailed::code_step_up(&app, &live, &headers, body, &client).await?,
         _ => return Err(unknown_method()),
     };
     let by_cookie = sessions::cookie::carries(&app, &headers);
@@ -232,6 +242,10 @@ pub enum StepUpRequest {
     Totp(SecondFactorStepUp),
     /// A recovery code: the same.
     RecoveryCode(SecondFactorStepUp),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkStepUp),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeStepUp),
 }
 
 /// Step-up with the password of the session's owner.

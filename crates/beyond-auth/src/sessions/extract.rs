@@ -93,19 +93,6 @@ pub fn step_up(max_age: u64) -> Problem {
     }
 }
 
-/// The same where a second factor is asked for.
-pub fn step_up_to_two() -> Problem {
-    let challenge = "Bearer error=\"insufficient_user_authentication\", \
-                     error_description=\"A second factor is required\", acr_values=\"aal2\"";
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "insufficient_user_authentication",
-        "Present a second factor, then repeat the call.",
-    )
-    .with_member("acr_values", "aal2")
-    .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-}
-
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {

@@ -12,6 +12,10 @@ use crate::platform::http::Client;
 use crate::platform::ids::UserId;
 use crate::platform::mail::outbox::{Claimed, Composed, Destination, NewMail};
 use crate::platform::mail::worker::{Compose, ComposeError, Composers};
+use crate::settings::links::MailFrame;
+
+/// Where the owner looks after the account.
+const ACCOUNT_PAGE: &str = "/auth/account";
 
 /// What the owner is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +59,9 @@ pub(super) async fn tell(
         Notice::RecoveryCodeUsed => Some(store::count_codes(conn, user).await?),
         _ => None,
     };
-    let mut mail =
+    let mail =
         NewMail::to_email(notice.kind(), email).about(user).with_payload(json!({ "codes_left": left }));
-    if let Some(language) = &client.language {
-        mail.locale.clone_from(language);
-    }
-    app.outbox.enqueue(conn, mail).await?;
+    app.outbox.enqueue(conn, mail.in_language(client.language.as_deref())).await?;
     Ok(())
 }
 
@@ -69,7 +70,7 @@ pub(super) async fn tell(
 pub struct Notices {
     /// Which.
     pub notice: Notice,
-    /// Base of the link.
+    /// Base of the link where the settings name none.
     pub public_url: Url,
 }
 
@@ -91,10 +92,10 @@ impl Compose for Notices {
         Box::pin(async move {
             let Destination::Email(id) = &mail.destination else { return Ok(None) };
             let Some(to) = emails::flow::address_of(conn, *id).await? else { return Ok(None) };
-            let account_url = self.public_url.join("/auth/account")?;
+            let frame = MailFrame::load(conn, &self.public_url).await?;
             let left = mail.payload.get("codes_left").cloned().unwrap_or(Value::Null);
-            let context = json!({ "account_url": account_url, "codes_left": left });
-            Ok(Some(Composed { to, template: self.notice.kind(), context }))
+            let context = json!({ "account_url": frame.link(ACCOUNT_PAGE, None), "codes_left": left });
+            Ok(Some(Composed { to, template: self.notice.kind(), context: frame.fill(context) }))
         })
     }
 }

@@ -306,7 +306,7 @@ impl From<Error> for Problem {
                 "Second factors are switched off for the project.",
             ),
             Error::Limited(decision) => decision.into(),
-            Error::SecondDue => crate::sessions::extract::step_up_to_two(),
+            Error::SecondDue => crate::sessions::extract::second_factor_due(),
             Error::Ended => crate::sessions::flow::Error::Invalid.into(),
             Error::Database(error) => error.into(),
         }

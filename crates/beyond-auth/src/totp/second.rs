@@ -57,7 +57,11 @@ pub async fn sign_in(
     attempts::count_try(&mut conn, &attempt).await?;
     let enrolled = has_factor(&attempts::factors_of(&mut conn, user).await?);
     let which = if enrolled { Which::Active } else { Which::PendingOf(attempt.id) };
-    let seen = verify::look_at(&mut conn, &app.keyring, user, code, which).await?;
+    // Recovery codes stand in for a factor: where there is none, it is enrolled first.
+    let seen = match code {
+        Code::Recovery(_) if !enrolled => None,
+        code => verify::look_at(&mut conn, &app.keyring, user, code, which).await?,
+    };
     drop(conn);
     let half_way = HalfWay { settings, attempt, enrolled, budget };
     let finished = match &seen {

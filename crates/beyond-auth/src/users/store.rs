@@ -94,12 +94,14 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
     Ok(())
 }
 
-/// Where somebody came in before the first proof of an address, removes what may have been planted: sessions,
-/// half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the address sets a new one by reset.
-pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
+/// Where somebody came in before the first proof of an address, or `always`, removes what may have been planted:
+/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the address
+/// sets a new one by reset.
+pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH used AS (
-             UPDATE auth.users SET used_unproven = false WHERE id = $1 AND used_unproven RETURNING id),
+             UPDATE auth.users SET used_unproven = false
+             WHERE id = $1 AND (used_unproven OR $2) RETURNING id),
          ended AS (DELETE FROM auth.sessions s USING used WHERE s.user_id = used.id),
          revoked AS (
              UPDATE auth.refresh_families f SET revoked_at = now(), revoked_because = 'revoked'
@@ -110,6 +112,7 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx
          passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id)
          DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
         id.as_uuid(),
+        always,
     )
     .execute(&mut *conn)
     .await?;

@@ -28,12 +28,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
+    ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "totp", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
     (
         "door",
-        &["emails", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users"],
+        &[
+            "emails", "magic_link", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users",
+        ],
     ),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
@@ -53,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "users",
         ],
     ),
-    ("pages", &["audit", "emails", "password", "sessions", "settings", "sign_in", "users"]),
+    ("pages", &["audit", "door", "emails", "password", "sessions", "settings", "sign_in", "users"]),
     // Above the slices.
     ("caller", &["app"]),
     ("cors", &["app", "settings"]),
@@ -78,6 +81,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.passkeys", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
+    ("emails::store", "auth.magic_links", "whatever was mailed to an address ends in one statement"),
+    ("emails::store", "auth.password_resets", "the same statement"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
     ("sessions::store", "auth.revocations", "the feed of what sessions and users leave behind"),
 ];

@@ -13,6 +13,7 @@ use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD, Person};
 use crate::support::authenticator::Authenticator;
 use crate::support::client::{Answer, Http};
+use crate::support::mailed;
 use crate::support::otp_app::enrol;
 
 /// Who may call.
@@ -36,6 +37,8 @@ enum Id {
     Session,
     /// A refresh token of another user.
     RefreshToken,
+    /// An address of another user.
+    Email,
     /// A key that signs JWTs.
     SigningKey,
     /// A passkey of another user.
@@ -89,6 +92,14 @@ const CASES: &[Case] = &[
     // Its credential is no session; see refresh.rs.
     ("POST", "/v1/refresh-tokens/rotations", Public, Id::None, none),
     ("GET", "/v1/users/me/emails", Session, Id::None, none),
+    ("POST", "/v1/users/me/emails", Fresh, Id::None, || json!({ "email": "more@example.com" })),
+    ("DELETE", "/v1/users/me/emails/{id}", Fresh, Id::Email, none),
+    ("PUT", "/v1/users/me/emails/{id}/primary", Fresh, Id::Email, none),
+    ("POST", "/v1/users/me/emails/{id}/verifications", Session, Id::Email, none),
+    ("POST", "/v1/magic-links", Public, Id::None, none),
+    ("POST", "/v1/password-resets", Public, Id::None, none),
+    ("POST", "/v1/password-resets/redemptions", Public, Id::None, none),
+    ("DELETE", "/v1/users/me/password", Fresh, Id::None, none),
     ("POST", "/v1/email-verifications/redemptions", Public, Id::None, none),
     (
         "PUT",
@@ -179,6 +190,7 @@ struct World {
     adas_session: String,
     adas_refresh_token: String,
     adas_factor: String,
+    adas_email: String,
     signing_key: String,
     adas_passkey: String,
 }
@@ -197,9 +209,20 @@ impl World {
         let adas_session = current["session"]["id"].as_str().unwrap().to_owned();
         let made = ada.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
         let adas_refresh_token = made["refresh_token"]["id"].as_str().unwrap().to_owned();
+        let adas_email = mailed::add_proven(&app, &ada.http, "ada.second@example.com").await;
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
-        Self { app, eve, ada, adas_session, adas_refresh_token, adas_factor, adas_passkey, signing_key }
+        Self {
+            app,
+            eve,
+            ada,
+            adas_session,
+            adas_refresh_token,
+            adas_factor,
+            adas_email,
+            adas_passkey,
+            signing_key,
+        }
     }
 
     async fn call(&self, http: &Http, case: &Case, decorate: impl FnOnce(Request) -> Request) -> Answer {
@@ -208,6 +231,7 @@ impl World {
             Id::None => (*path).to_owned(),
             Id::Session => path.replace("{id}", &self.adas_session),
             Id::RefreshToken => path.replace("{id}", &self.adas_refresh_token),
+            Id::Email => path.replace("{id}", &self.adas_email),
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
             Id::Passkey => path.replace("{id}", &self.adas_passkey),
             Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
@@ -239,6 +263,9 @@ impl World {
         assert_eq!(factors["data"][0]["name"], Value::Null);
         let codes = self.ada.http.get("/v1/users/me/recovery-codes").await.expect(200);
         assert_eq!(codes["remaining"], 10);
+        let emails = self.ada.http.get("/v1/users/me/emails").await.expect(200);
+        assert_eq!(emails["data"].as_array().unwrap().len(), 2);
+        assert_eq!(emails["data"][0]["address"], "ada@example.com");
         let keys = self.app.admin.get("/v1/admin/signing-keys").await.expect(200);
         assert_eq!(keys["data"].as_array().unwrap().len(), 1);
         assert_eq!(keys["data"][0]["state"], "active");
@@ -422,7 +449,9 @@ async fn who_acts_as_somebody_else_does_nothing_that_takes_the_person() {
     let acting = world.app.admin.post(&path, json!({ "actor": "support" })).await.expect(201);
     let acting = world.app.http.with_bearer(acting["session"]["token"].as_str().unwrap());
     acting.get("/v1/users/me").await.expect(200);
-    for case in CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/verifications")) {
+    for case in
+        CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/current/verifications"))
+    {
         let answer = world.call(&acting, case, same).await;
         assert_eq!(answer.problem(403), "impersonated_session", "{} {}", case.0, case.1);
     }

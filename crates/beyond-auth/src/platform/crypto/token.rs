@@ -60,6 +60,8 @@ kinds! {
     ApiKey = "key";
     /// Signing in by mail.
     MagicLink = "ml";
+    /// Whoever asked for a mail to sign in with: the code in it works for nobody else. Opens nothing by itself.
+    SignInRequest = "req";
     /// Setting a new password.
     PasswordReset = "pwr";
     /// Proving an address.

@@ -58,19 +58,22 @@ pub enum Credential {
 /// Reads the credential. Two different ones are refused: guessing which was meant is how confused
 /// deputies are made.
 pub fn read(headers: &HeaderMap, cookie_name: &str) -> Result<Credential, Problem> {
-    let bearer = bearer(headers)?;
-    let mut cookies = cookies(headers, cookie_name);
-    let cookie = cookies.next();
-    if cookies.any(|further| Some(further) != cookie) {
-        return Err(ambiguous());
-    }
-    let cookie = cookie.map(|value| SecretString::from(&*String::from_utf8_lossy(value)));
-    match (bearer, cookie) {
+    match (bearer(headers)?, cookie(headers, cookie_name)?) {
         (Some(bearer), Some(cookie)) if bearer.expose_secret() != cookie.expose_secret() => Err(ambiguous()),
         (Some(bearer), _) => Ok(Credential::Bearer(bearer)),
         (None, Some(cookie)) => Ok(Credential::Cookie(cookie)),
         (None, None) => Ok(Credential::None),
     }
+}
+
+/// The one value of a cookie; two different ones are refused.
+pub fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<SecretString>, Problem> {
+    let mut cookies = cookies(headers, name);
+    let cookie = cookies.next();
+    if cookies.any(|further| Some(further) != cookie) {
+        return Err(ambiguous());
+    }
+    Ok(cookie.map(|value| SecretString::from(&*String::from_utf8_lossy(value))))
 }
 
 /// The values sent under exactly that cookie name, byte for byte.

@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 use super::{OTHER_PASSWORD, count, redeem_token, sign_in, sign_up, sql, token_in};
 use crate::support::TestApp;
 use crate::support::app::PASSWORD;
+use crate::support::client::Answer;
+use crate::support::mailed::{
+    ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, next_to, redeem_reset,
+};
 use crate::support::otp_app::{OtpApp, finish};
 
 const ADA: &str = "ada@example.com";
@@ -46,6 +50,49 @@ async fn no_way_in_skips_an_enrolled_factor() {
         app.stranger().post("/v1/sessions", body).await.problem(422);
     }
     assert_eq!(sessions(&app).await, before);
+}
+
+#[tokio::test]
+async fn a_mailbox_is_one_factor_however_it_is_used() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled(ADA).await;
+    let due = |answer: &Answer| {
+        let body = answer.expect(202);
+        assert!(body.get("session").is_none(), "{body}");
+        body["attempt"]["token"].as_str().unwrap().to_owned()
+    };
+    ask_link(&app.stranger(), ADA).await;
+    let mail = kind_to(&app, ADA, "ml_").await;
+    let by_link = due(&link_sign_in(&app.stranger(), &token_in(&mail)).await);
+    let asked = ask_link(&app.stranger(), ADA).await;
+    let mail = next_to(&app, ADA, "ml_", &mail).await;
+    let by_code = due(&code_sign_in(&app.stranger(), ADA, mail.code().unwrap(), Some(&asked)).await);
+    for (token, amr) in [(&by_link, "email"), (&by_code, "otp")] {
+        app.forget_steps().await;
+        finish(&app.stranger(), "totp", token, &ada.device.wrong()).await.problem(401);
+        let session =
+            finish(&app.stranger(), "totp", token, &ada.device.code()).await.expect(201)["session"].clone();
+        // A mailed code and one from a device have the same name; they are two factors all the same.
+        let expected = if amr == "otp" { json!(["otp", "mfa"]) } else { json!([amr, "otp", "mfa"]) };
+        assert_eq!((&session["aal"], &session["amr"]), (&json!(2), &expected));
+    }
+    // A new password is a first factor, and what was half-way with the old one has ended.
+    let waiting = app.half_way(ADA).await;
+    ask_reset(&app.stranger(), ADA).await;
+    let reset = token_in(&*kind_to(&app, ADA, "pwr_").await);
+    let answer = redeem_reset(&app.stranger(), &reset, OTHER_PASSWORD).await;
+    assert_eq!(
+        (answer.status.is_success(), answer.header("set-cookie").as_str()),
+        (true, ""),
+        "{}",
+        answer.text
+    );
+    app.forget_steps().await;
+    let answer = finish(&app.stranger(), "totp", &waiting, &ada.device.code()).await;
+    assert_eq!(answer.problem(401), "invalid_attempt");
+    due(&sign_in(&app.stranger(), ADA, OTHER_PASSWORD).await);
+    assert_eq!(sessions(&app).await, 0);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.totp_factors WHERE activated_at IS NOT NULL").await, 1);
 }
 
 #[tokio::test]
