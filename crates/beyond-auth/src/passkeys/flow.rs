@@ -50,7 +50,7 @@ pub async fn begin(app: &App, live: &Live) -> Result<Offer, Error> {
     let settings = enabled(&mut conn).await?;
     check_strength(&mut conn, &settings, live).await?;
     let exclude = store::descriptors(&mut conn, user.id).await?;
-    if exclude.len() as i64 >= MOST_PASSKEYS {
+    if exclude.len() >= MOST_PASSKEYS {
         return Err(Error::TooMany);
     }
     let rp = RelyingParty::new(&app.config, &settings);
@@ -90,7 +90,7 @@ pub async fn register(
     }
     check_strength(&mut tx, &settings, live).await?;
     // Counted again under the lock: many registrations may be on their way.
-    if store::count(&mut tx, user).await? >= MOST_PASSKEYS {
+    if store::descriptors(&mut tx, user).await?.len() >= MOST_PASSKEYS {
         return Err(Error::TooMany);
     }
     let inserted = store::insert(&mut tx, user, &registered, &name).await;
