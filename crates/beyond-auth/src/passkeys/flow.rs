@@ -16,7 +16,7 @@ use crate::sessions::Live;
 use crate::sessions::device::describe;
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
-use crate::sign_in::{Factor, attempts};
+use crate::sign_in::attempts;
 use crate::totp;
 use crate::users::{self, Standing};
 
@@ -38,14 +38,9 @@ pub(super) async fn offer(
     Ok(Offer { challenge_id, expires_at, options: options(&challenge) })
 }
 
-/// Refuses a session that has shown one factor only, where the account has a code-showing one besides: a passkey is two
-/// factors by itself, and must not be how somebody gets around the second.
+/// A passkey is two factors by itself, and must not be how somebody gets around the second that the account has.
 async fn check_strength(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<(), Error> {
-    if live.session.aal >= 2 || settings.mfa.policy == MfaPolicy::Off {
-        return Ok(());
-    }
-    let factors = attempts::factors_of(conn, live.user.id).await?;
-    if factors.contains(&Factor::Totp) { Err(Error::SecondFactorDue) } else { Ok(()) }
+    if attempts::second_due(conn, settings, live).await? { Err(Error::SecondFactorDue) } else { Ok(()) }
 }
 
 /// Begins a registration.
@@ -55,7 +50,7 @@ pub async fn begin(app: &App, live: &Live) -> Result<Offer, Error> {
     let settings = enabled(&mut conn).await?;
     check_strength(&mut conn, &settings, live).await?;
     let exclude = store::descriptors(&mut conn, user.id).await?;
-    if exclude.len() as i64 >= MOST_PASSKEYS {
+    if exclude.len() >= MOST_PASSKEYS {
         return Err(Error::TooMany);
     }
     let rp = RelyingParty::new(&app.config, &settings);
@@ -95,7 +90,7 @@ pub async fn register(
     }
     check_strength(&mut tx, &settings, live).await?;
     // Counted again under the lock: many registrations may be on their way.
-    if store::count(&mut tx, user).await? >= MOST_PASSKEYS {
+    if store::descriptors(&mut tx, user).await?.len() >= MOST_PASSKEYS {
         return Err(Error::TooMany);
     }
     let inserted = store::insert(&mut tx, user, &registered, &name).await;

@@ -12,7 +12,7 @@ use crate::platform::ids::{AttemptId, ChallengeId, PasskeyId, SessionId, UserId}
 use crate::sign_in;
 
 /// Passkeys that one user may have.
-pub const MOST_PASSKEYS: i64 = 20;
+pub const MOST_PASSKEYS: usize = 20;
 /// Longest name, in characters.
 pub const NAME_LIMIT: usize = 100;
 

@@ -109,16 +109,6 @@ pub async fn find_by_credential(
     }))
 }
 
-/// How many passkeys a user has.
-pub async fn count(conn: &mut Conn, user: UserId) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM auth.passkeys WHERE user_id = $1"#,
-        user.as_uuid(),
-    )
-    .fetch_one(&mut *conn)
-    .await
-}
-
 /// Stores a passkey.
 pub async fn insert(
     conn: &mut Conn,

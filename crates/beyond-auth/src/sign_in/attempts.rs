@@ -103,7 +103,7 @@ async fn usable(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<Ve
 /// Whether a session must prove the second factor of its account before it adds further ones: where sign-in would ask
 /// for it. Otherwise an older session and the first factor alone would buy a second.
 pub async fn second_due(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<bool, sqlx::Error> {
-    if live.session.aal >= 2 {
+    if live.session.aal >= 2 || settings.mfa.policy == MfaPolicy::Off {
         return Ok(false);
     }
     let factors = usable(conn, settings, live.user.id).await?;

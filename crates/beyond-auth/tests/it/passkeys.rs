@@ -296,8 +296,10 @@ async fn a_passkey_is_the_second_factor_where_two_are_required() {
     assert_eq!(signed_in["session"]["aal"], 2);
     assert_eq!(http.post("/v1/sessions", body).await.problem(401), "invalid_attempt");
 
-    // With user verification a passkey is two factors by itself.
-    register(&ada, &mut phone).await;
+    // With user verification a passkey is two factors by itself: whoever has shown one may not add it.
+    assert_eq!(ada.http.post(REGISTRATION_OPTIONS, json!({})).await.json()["acr_values"], "aal2");
+    let token = signed_in["session"]["token"].as_str().unwrap().to_owned();
+    register(&Person { http: http.with_bearer(&token), token, ..ada }, &mut phone).await;
     let alone = sign_in(&app.stranger(), &mut phone).await.expect(201);
     assert_eq!((&alone["session"]["aal"], &alone["session"]["amr"]), (&json!(2), &json!(["swk", "mfa"])));
 }

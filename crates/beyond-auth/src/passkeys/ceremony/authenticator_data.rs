@@ -12,6 +12,7 @@ const MAX_CREDENTIAL_ID: usize = 1023;
 
 /// Authenticator data, read to the last byte.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags on the wire")]
 pub(super) struct AuthenticatorData<'a> {
     pub(super) rp_id_hash: &'a [u8],
     pub(super) user_present: bool,
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!(attested_data(&encode(&good)).unwrap(), [1, 2, 3]);
         let mut twice = good.clone().into_map().unwrap();
         twice.push((Value::from("authData"), bytes()));
-        let deep = [vec![0xa1, 0x01].repeat(100), vec![0]].concat();
+        let deep = [[0xa1, 0x01].repeat(100), vec![0]].concat();
         for object in [
             vec![],
             [encode(&good), vec![0]].concat(),

@@ -87,7 +87,8 @@ pub struct RegistrationResponse(Envelope<Attestation>);
 struct Attestation {
     #[serde(rename = "clientDataJSON")]
     client_data: Base64Url,
-    attestation_object: Base64Url,
+    #[serde(rename = "attestationObject")]
+    object: Base64Url,
     #[serde(default)]
     transports: Option<Vec<String>>,
 }
@@ -109,7 +110,7 @@ impl RegistrationResponse {
     }
 
     pub(super) fn attestation_object(&self) -> &[u8] {
-        self.0.response.attestation_object.as_ref()
+        self.0.response.object.as_ref()
     }
 
     pub(super) fn transports(&self) -> Vec<String> {

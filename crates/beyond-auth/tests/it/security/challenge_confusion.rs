@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{WRONG_PASSWORD, shape, sign_in as sign_in_by_password};
-use crate::passkeys::{OPTIONS, STEP_UP, hand_over, options, present, register, registration};
+use crate::passkeys::{OPTIONS, STEP_UP, hand_over, options, present, register, registration, sign_in};
 use crate::support::TestApp;
 use crate::support::app::{PASSWORD, Person};
 use crate::support::authenticator::Authenticator;
@@ -35,6 +35,10 @@ async fn a_challenge_serves_what_it_was_made_for_and_nothing_else() {
     register(&eve, &mut eves).await;
     app.set(json!({ "mfa": { "policy": "required" } })).await;
     let http = app.stranger();
+    // A session of two factors, which may register.
+    let token = sign_in(&http, &mut phone).await.expect(201)["session"]["token"].clone();
+    let token = token.as_str().unwrap().to_owned();
+    let ada = Person { http: http.with_bearer(&token), token, ..ada };
     let invalid = "invalid_challenge";
 
     // Made for a sign-in.

@@ -7,37 +7,36 @@ use crate::passkeys::{OPTIONS, REGISTRATION_OPTIONS, STEP_UP, hand_over, registe
 use crate::support::TestApp;
 use crate::support::app::{PASSWORD, Person};
 use crate::support::authenticator::Authenticator;
+use crate::support::otp_app::enrol;
 
 /// A passkey is two factors by itself: planted with one factor, it would be the way around the second.
 #[tokio::test]
 async fn a_session_of_one_factor_adds_none_where_the_account_has_two() {
     let app = TestApp::start().await;
-    let before = app.person("ada@example.com").await;
-    let pending = registration(&before.http).await;
-    let ada = app.enrolled("bea@example.com").await;
-    assert_eq!(count(&app, "SELECT count(*) FROM auth.passkeys").await, 0);
+    let ada = app.person("ada@example.com").await;
+    let older = app.sign_in("ada@example.com", PASSWORD).await;
+    let pending = registration(&older.http).await;
+    let (factor, device) = enrol(&ada.http).await;
+    let path = format!("/v1/users/me/factors/{factor}/activations");
+    ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
 
-    // The session is from before the factor was enrolled, and the thief knows the password.
+    // The session is from before the factor was enrolled, and so are the options.
+    let credential = Authenticator::new(&app).register(&pending);
+    let refused = hand_over(&older.http, &pending, credential).await;
+    assert_eq!(refused.problem(401), "insufficient_user_authentication");
+    // And the thief knows the password.
     let body = json!({ "method": "password", "password": PASSWORD });
-    let stepped = ada.person.http.post(STEP_UP, body).await.expect(200);
+    let stepped = older.http.post(STEP_UP, body).await.expect(200);
     let thief = app.http.with_bearer(stepped["session"]["token"].as_str().unwrap());
     let refused = thief.post(REGISTRATION_OPTIONS, json!({})).await;
     assert_eq!(refused.problem(401), "insufficient_user_authentication");
     assert_eq!(refused.json()["acr_values"], "aal2");
     assert!(refused.header("www-authenticate").contains("acr_values=\"aal2\""));
-
-    // Nor with options from before the factor.
-    let (factor, device) = crate::support::otp_app::enrol(&before.http).await;
-    let path = format!("/v1/users/me/factors/{factor}/activations");
-    before.http.post(&path, json!({ "code": device.code() })).await.expect(200);
-    let credential = Authenticator::new(&app).register(&pending);
-    let refused = hand_over(&before.http, &pending, credential).await;
-    assert_eq!(refused.problem(401), "insufficient_user_authentication");
     assert_eq!(count(&app, "SELECT count(*) FROM auth.passkeys").await, 0);
 
     // Whoever has the second factor shows it first.
     app.forget_steps().await;
-    let body = json!({ "method": "totp", "code": ada.device.code() });
+    let body = json!({ "method": "totp", "code": device.code() });
     let stepped = thief.post(STEP_UP, body).await.expect(200);
     registration(&app.http.with_bearer(stepped["session"]["token"].as_str().unwrap())).await;
 }

@@ -14,6 +14,10 @@ use crate::support::authenticator::{
 use crate::support::client::Answer;
 
 type Lie = (&'static str, fn(&mut Draft));
+/// Makes something else of an honest answer, with parts of another one.
+type Tamper = (&'static str, fn(&mut Value, &Value));
+/// Breaks a body, and where that is noticed.
+type Break = (&'static str, fn(&mut Value));
 
 /// Lies that serve neither for registering nor for signing in.
 const LIES: &[Lie] = &[
@@ -25,7 +29,7 @@ const LIES: &[Lie] = &[
     }),
     ("the origin as a list", |draft| draft.client_data["origin"] = json!([draft.client_data["origin"]])),
     ("no origin", |draft| draft.client_data["origin"] = Value::Null),
-    ("another relying party", |draft| draft.rp_id = "evil.test".to_owned()),
+    ("another relying party", |draft| "evil.test".clone_into(&mut draft.rp_id)),
     ("another challenge", |draft| draft.client_data["challenge"] = encode([1; 32]).into()),
     ("a challenge cut short", |draft| {
         let challenge = decode(&draft.client_data["challenge"]);
@@ -144,7 +148,7 @@ async fn what_was_signed_cannot_be_put_together_anew() {
     let (mut phone, mut other) = (Authenticator::new(&app), Authenticator::new(&app));
     register(&ada, &mut phone).await;
     register(&ada, &mut other).await;
-    let tampers: [(&str, fn(&mut Value, &Value)); 6] = [
+    let tampers: [Tamper; 6] = [
         ("the other passkey's signature", |own, others| {
             own["response"]["signature"] = others["response"]["signature"].clone();
         }),
@@ -279,7 +283,7 @@ async fn bodies_that_are_no_credential_are_told_so() {
     register(&ada, &mut phone).await;
     let offered = options(&app.http).await;
     let good = phone.assert(&offered);
-    let cases: [(&str, fn(&mut Value)); 8] = [
+    let cases: [Break; 8] = [
         ("/credential/rawId", |body| body["credential"]["rawId"] = json!("not base64url")),
         ("/credential/rawId", |body| body["credential"]["rawId"] = json!("AAEC=")),
         ("/credential/type", |body| body["credential"]["type"] = json!("password")),

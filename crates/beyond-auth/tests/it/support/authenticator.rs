@@ -43,6 +43,7 @@ pub struct Held {
 }
 
 /// Browser and authenticator in one.
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit that authenticators have or have not")]
 pub struct Authenticator {
     pub kind: Kind,
     pub origin: String,
