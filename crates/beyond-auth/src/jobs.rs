@@ -10,7 +10,9 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, magic_link, password, refresh, sessions, sign_in, signing_keys};
+use crate::{
+    emails, magic_link, passkeys, password, refresh, sessions, sign_in, signing_keys, totp,
+};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -22,10 +24,12 @@ const KEEP_SENT_MAIL: Duration = Duration::from_hours(7 * 24);
 /// Who fills in which mail.
 pub fn composers(app: &App) -> Composers {
     let public_url = app.config.public_url.clone();
+    let url = public_url.clone();
+    let passkey_changed = |template| passkeys::mails::PasskeyChanged { template, public_url: url.clone() };
     let verify = emails::mails::VerifyEmail { keyring: app.keyring.clone(), public_url: public_url.clone() };
     let notice = |template| emails::mails::Notice { template, public_url: public_url.clone() };
     let changed = |template| password::mails::Notice { template, public_url: public_url.clone() };
-    Composers::new()
+    let composers = Composers::new()
         .with(emails::mails::EMAIL_ADDED, notice(emails::mails::EMAIL_ADDED))
         .with(emails::mails::EMAIL_REMOVED, notice(emails::mails::EMAIL_REMOVED))
         .with(emails::mails::PRIMARY_CHANGED, notice(emails::mails::PRIMARY_CHANGED))
@@ -41,6 +45,9 @@ pub fn composers(app: &App) -> Composers {
             password::mails::PASSWORD_RESET,
             password::mails::ResetPassword { public_url: public_url.clone() },
         )
+        .with(passkeys::mails::PASSKEY_ADDED, passkey_changed(passkeys::mails::PASSKEY_ADDED))
+        .with(passkeys::mails::PASSKEY_REMOVED, passkey_changed(passkeys::mails::PASSKEY_REMOVED));
+    totp::mails::Notices::register(composers, &app.config.public_url)
 }
 
 /// Starts the jobs on the app's task tracker; they end with its shutdown.
@@ -97,7 +104,9 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             sessions::flow::purge(&mut conn, BATCH).await?,
             sessions::flow::purge_revocations(&mut conn, BATCH).await?,
             refresh::flow::purge(&mut conn, BATCH).await?,
+            passkeys::flow::purge(&mut conn, BATCH).await?,
             sign_in::attempts::purge(&mut conn, BATCH).await?,
+            totp::flow::purge(&mut conn, BATCH).await?,
             signing_keys::flow::purge(&mut conn, BATCH).await?,
             emails::flow::purge(&mut conn, BATCH).await?,
             magic_link::flow::purge(&mut conn, BATCH).await?,

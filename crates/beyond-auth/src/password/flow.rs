@@ -19,7 +19,7 @@ use crate::platform::mail::outbox::NewMail;
 use crate::sessions::flow::Elevated;
 use crate::sessions::{Live, Scope};
 use crate::settings::{self, Settings};
-use crate::sign_in::{self, Outcome, Proof, Wish};
+use crate::sign_in::{self, Outcome, Proof, Wish, devices};
 use crate::sign_out;
 use crate::users::{self, Standing};
 
@@ -100,7 +100,7 @@ pub async fn sign_in(
     wish: Wish,
     client: &Client,
 ) -> Result<Outcome, sign_in::Error> {
-    let known = look_up(app, email).await?;
+    let known = look_up(app, email, client).await?;
     let verdict = app.hasher.verify(normalise(password.expose_secret()), known.hash.clone()).await?;
     let (Verdict::Match { needs_rehash }, Some(user_id), Some(hash)) = (verdict, known.user, known.hash)
     else {
@@ -144,8 +144,8 @@ pub async fn step_up(
     client: &Client,
 ) -> Result<Elevated, sign_in::Error> {
     let user = live.user.id;
-    let budget = user.as_uuid().into_bytes();
     let mut conn = app.db.acquire().await?;
+    let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
     let hash = store::find(&mut conn, user).await?;
     match limits::account_attempt(&mut conn, &budget).await? {
         Decision::Allowed { .. } => {}
@@ -169,7 +169,7 @@ pub async fn step_up(
 }
 
 /// Finds whom an address belongs to and charges one guess to that account, known or not.
-async fn look_up(app: &App, email: &Email) -> Result<Known, sign_in::Error> {
+async fn look_up(app: &App, email: &Email, client: &Client) -> Result<Known, sign_in::Error> {
     let mut conn = app.db.acquire().await?;
     let settings = settings::load(&mut conn).await?;
     if !settings.password.enabled {
@@ -179,18 +179,14 @@ async fn look_up(app: &App, email: &Email) -> Result<Known, sign_in::Error> {
     let user = emails::flow::find_owner(&mut conn, email, claims).await?;
     // Nobody's hash is looked for as well: a statement less would tell by its absence.
     let hash = store::find(&mut conn, user.unwrap_or_else(UserId::new)).await?;
-    let budget = budget_of(user, email);
+    let budget = match user {
+        Some(user) => devices::budget(&mut conn, &app.keyring, client, user).await?,
+        // A stranger's address counts for itself.
+        None => email.canonical().as_bytes().to_vec(),
+    };
     match limits::account_attempt(&mut conn, &budget).await? {
         Decision::Allowed { .. } => Ok(Known { settings, user, hash, budget }),
         limited @ Decision::Limited { .. } => Err(sign_in::Error::Limited(Box::new(limited.into()))),
-    }
-}
-
-/// Guesses are counted per account over all its addresses; a stranger's address counts for itself.
-fn budget_of(user: Option<UserId>, email: &Email) -> Vec<u8> {
-    match user {
-        Some(user) => user.as_uuid().as_bytes().to_vec(),
-        None => email.canonical().as_bytes().to_vec(),
     }
 }
 
@@ -233,8 +229,8 @@ pub async fn change(
     check(app, &settings, new.expose_secret(), &context).await.map_err(Error::Policy)?;
     let mut conn = app.db.acquire().await?;
     let stored = store::find(&mut conn, user).await?;
+    let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
     if stored.is_some() {
-        let budget = user.as_uuid().into_bytes();
         match limits::account_attempt(&mut conn, &budget).await? {
             Decision::Allowed { .. } => {}
             limited @ Decision::Limited { .. } => return Err(Error::Limited(limited)),
@@ -254,7 +250,7 @@ pub async fn change(
     store::upsert(&mut tx, user, &hash).await?;
     sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
     emails::flow::cancel_pending(&mut tx, user, false).await?;
-    limits::clear_account(&mut tx, user.as_uuid().as_bytes()).await?;
+    limits::clear_account(&mut tx, &budget).await?;
     let event = Event::new("password.changed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event).await?;
     tell(app, &mut tx, PASSWORD_CHANGED, user, client).await?;
@@ -271,11 +267,11 @@ pub async fn remove(app: &App, live: &Live, client: &Client) -> Result<(), Error
         return Err(Error::Ended);
     }
     let settings = settings::load(&mut tx).await?;
-    if !by_mail(&mut tx, &settings, user).await? {
-        return Err(Error::LastWayIn);
-    }
     if !store::delete(&mut tx, user).await? {
         return Err(Error::NoPassword);
+    }
+    if !users::flow::has_way_in(&mut tx, &settings, user).await? {
+        return Err(Error::LastWayIn);
     }
     sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
     emails::flow::cancel_pending(&mut tx, user, false).await?;
@@ -285,12 +281,6 @@ pub async fn remove(app: &App, live: &Live, client: &Client) -> Result<(), Error
     tx.commit().await?;
     app.outbox.wake();
     Ok(())
-}
-
-/// Whether the user can sign in by mail.
-async fn by_mail(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<bool, sqlx::Error> {
-    let proven = emails::flow::list(conn, user).await?.iter().any(|row| row.verified_at.is_some());
-    Ok(settings.magic_link.enabled && proven)
 }
 
 async fn verify_current(

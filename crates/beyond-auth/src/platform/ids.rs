@@ -135,6 +135,10 @@ ids! {
     RefreshFamilyId;
     /// An organization.
     OrganizationId;
+    /// A passkey.
+    PasskeyId;
+    /// A challenge that waits for a passkey's answer.
+    ChallengeId;
 }
 
 #[cfg(test)]

@@ -9,5 +9,6 @@ pub mod key_check;
 pub mod limits;
 pub mod mail;
 pub mod outbound;
+pub mod qr;
 pub mod sealed;
 pub mod telemetry;

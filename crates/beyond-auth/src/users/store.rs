@@ -95,8 +95,8 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
 }
 
 /// Where somebody came in before the first proof of an address, or `always`, removes what may have been planted:
-/// sessions, half-finished sign-ins, refresh tokens, second factors and the password. Whoever proved the address sets a
-/// new one by reset.
+/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the
+/// address sets a new one by reset.
 pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH used AS (
@@ -108,7 +108,8 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
              FROM used WHERE f.user_id = used.id AND f.revoked_at IS NULL),
          attempts AS (DELETE FROM auth.sign_in_attempts a USING used WHERE a.user_id = used.id),
          codes AS (DELETE FROM auth.totp_recovery_codes c USING used WHERE c.user_id = used.id),
-         factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id)
+         factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id),
+         passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id)
          DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
         id.as_uuid(),
         always,
@@ -116,4 +117,28 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
     .execute(&mut *conn)
     .await?;
     Ok(())
+}
+
+/// What a user could begin a sign-in with.
+#[derive(Clone, Copy, Debug)]
+pub struct WaysIn {
+    /// A password.
+    pub password: bool,
+    /// A passkey that opens the door alone.
+    pub passkey: bool,
+    /// An address where mail is read.
+    pub mailbox: bool,
+}
+
+/// Reads what a user could begin a sign-in with.
+pub async fn ways_in(conn: &mut Conn, id: UserId) -> Result<WaysIn, sqlx::Error> {
+    sqlx::query_as!(
+        WaysIn,
+        r#"SELECT EXISTS (SELECT FROM auth.passwords WHERE user_id = $1) AS "password!",
+                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1 AND user_verified) AS "passkey!",
+                  EXISTS (SELECT FROM auth.emails WHERE user_id = $1 AND verified_at IS NOT NULL) AS "mailbox!""#,
+        id.as_uuid(),
+    )
+    .fetch_one(&mut *conn)
+    .await
 }

@@ -8,10 +8,13 @@ use http::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use crate::passkeys;
 use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD, Person};
+use crate::support::authenticator::Authenticator;
 use crate::support::client::{Answer, Http};
 use crate::support::mailed;
+use crate::support::otp_app::enrol;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +41,14 @@ enum Id {
     Email,
     /// A key that signs JWTs.
     SigningKey,
+    /// A passkey of another user.
+    Passkey,
     /// Another user.
     User,
+    /// A second factor of another user.
+    Factor,
+    /// Another user and a second factor of that one.
+    UserFactor,
 }
 
 /// One operation: method, path, who may call it, whose id is in the path, a body that would be accepted.
@@ -99,7 +108,21 @@ const CASES: &[Case] = &[
         Id::None,
         || json!({ "current_password": PASSWORD, "password": "nine loud mountains" }),
     ),
+    ("GET", "/v1/users/me/factors", Session, Id::None, none),
+    ("POST", "/v1/users/me/factors", Fresh, Id::None, || json!({ "name": "Eve's" })),
+    ("PATCH", "/v1/users/me/factors/{id}", Fresh, Id::Factor, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/users/me/factors/{id}", Fresh, Id::Factor, || json!({ "code": "123456" })),
+    ("POST", "/v1/users/me/factors/{id}/activations", Session, Id::Factor, || json!({ "code": "123456" })),
+    ("GET", "/v1/users/me/recovery-codes", Session, Id::None, none),
+    ("POST", "/v1/users/me/recovery-codes", Fresh, Id::None, none),
     ("POST", "/v1/password-checks", Public, Id::None, none),
+    ("POST", "/v1/users/me/passkeys/registration-options", Fresh, Id::None, || json!({})),
+    ("POST", "/v1/users/me/passkeys", Fresh, Id::None, none),
+    ("GET", "/v1/users/me/passkeys", Session, Id::None, none),
+    ("PATCH", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, none),
+    ("POST", "/v1/passkeys/authentication-options", Public, Id::None, none),
+    ("GET", "/.well-known/webauthn", Public, Id::None, none),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -109,6 +132,9 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/admin/users/{id}/ban", Admin, Id::User, none),
     ("DELETE", "/v1/admin/users/{id}/sessions", Admin, Id::User, none),
     ("POST", "/v1/admin/users/{id}/impersonations", Admin, Id::User, || json!({ "actor": "Eve" })),
+    ("DELETE", "/v1/admin/users/{id}/passkeys/{passkey_id}", Admin, Id::User, none),
+    ("GET", "/v1/admin/users/{id}/factors", Admin, Id::User, none),
+    ("DELETE", "/v1/admin/users/{id}/factors/{factor_id}", Admin, Id::UserFactor, none),
     ("GET", "/v1/admin/signing-keys", Admin, Id::None, none),
     ("POST", "/v1/admin/signing-keys/rotations", Admin, Id::None, || json!({ "immediate": true })),
     ("DELETE", "/v1/admin/signing-keys/{kid}", Admin, Id::SigningKey, none),
@@ -164,13 +190,21 @@ struct World {
     adas_session: String,
     adas_refresh_token: String,
     adas_email: String,
+    adas_factor: String,
     signing_key: String,
+    adas_passkey: String,
 }
 
 impl World {
     async fn new() -> Self {
         let app = TestApp::start().await;
-        let (ada, eve) = (app.person("ada@example.com").await, app.person("eve@example.com").await);
+        let ada = app.person("ada@example.com").await;
+        let passkey = passkeys::register(&ada, &mut Authenticator::new(&app)).await;
+        let adas_passkey = passkey["id"].as_str().unwrap().to_owned();
+        let (adas_factor, device) = enrol(&ada.http).await;
+        let path = format!("/v1/users/me/factors/{adas_factor}/activations");
+        ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+        let eve = app.person("eve@example.com").await;
         let current = ada.http.get("/v1/sessions/current").await.expect(200);
         let adas_session = current["session"]["id"].as_str().unwrap().to_owned();
         let made = ada.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
@@ -178,7 +212,17 @@ impl World {
         let adas_email = mailed::add_proven(&app, &ada.http, "ada.second@example.com").await;
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
-        Self { app, eve, ada, adas_session, adas_refresh_token, adas_email, signing_key }
+        Self {
+            app,
+            eve,
+            ada,
+            adas_session,
+            adas_refresh_token,
+            adas_factor,
+            adas_email,
+            adas_passkey,
+            signing_key,
+        }
     }
 
     async fn call(&self, http: &Http, case: &Case, decorate: impl FnOnce(Request) -> Request) -> Answer {
@@ -189,7 +233,10 @@ impl World {
             Id::RefreshToken => path.replace("{id}", &self.adas_refresh_token),
             Id::Email => path.replace("{id}", &self.adas_email),
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
-            Id::User => path.replace("{id}", &self.ada.id),
+            Id::Passkey => path.replace("{id}", &self.adas_passkey),
+            Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
+            Id::Factor => path.replace("{id}", &self.adas_factor),
+            Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
         };
         // Parameters that would be accepted, so that nothing but the missing right refuses.
         let path = if (*method, path.as_str()) == ("DELETE", "/v1/sessions") {
@@ -214,9 +261,16 @@ impl World {
         let emails = self.ada.http.get("/v1/users/me/emails").await.expect(200);
         assert_eq!(emails["data"].as_array().unwrap().len(), 2);
         assert_eq!(emails["data"][0]["address"], "ada@example.com");
+        let factors = self.ada.http.get("/v1/users/me/factors").await.expect(200);
+        assert_eq!(factors["data"][0]["id"], self.adas_factor.as_str());
+        assert_eq!(factors["data"][0]["name"], Value::Null);
+        let codes = self.ada.http.get("/v1/users/me/recovery-codes").await.expect(200);
+        assert_eq!(codes["remaining"], 10);
         let keys = self.app.admin.get("/v1/admin/signing-keys").await.expect(200);
         assert_eq!(keys["data"].as_array().unwrap().len(), 1);
         assert_eq!(keys["data"][0]["state"], "active");
+        let passkeys = self.ada.http.get("/v1/users/me/passkeys").await.expect(200);
+        assert_eq!(passkeys["data"][0]["name"], "Passkey");
         let users = self.app.admin.get("/v1/admin/users").await.expect(200);
         assert_eq!(users["data"].as_array().unwrap().len(), 2);
         assert!(users["data"].as_array().unwrap().iter().all(|user| user["banned_at"].is_null()));
@@ -353,7 +407,12 @@ async fn an_id_in_the_path_opens_nothing_of_somebody_else() {
         {
             let path = case.1.replace("{id}", id);
             let method = Method::from_bytes(case.0.as_bytes()).unwrap();
-            let missing = world.eve.http.send(world.eve.http.request(method, &path)).await;
+            let mut request = world.eve.http.request(method, &path);
+            let body = (case.4)();
+            if !body.is_null() {
+                request = request.json(&body);
+            }
+            let missing = world.eve.http.send(request).await;
             assert_eq!(missing.problem(404), "not_found", "{} {path}", case.0);
         }
         tried += 1;

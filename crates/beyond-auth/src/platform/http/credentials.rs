@@ -12,6 +12,24 @@ pub const SESSION_COOKIE: &str = "__Host-beyond_session";
 /// Name of the session cookie in development over plain http, where browsers drop Secure cookies.
 pub const INSECURE_SESSION_COOKIE: &str = "beyond_session";
 
+/// Name of the cookie by which an account knows a browser again, over https.
+const DEVICE_COOKIE: &str = "__Host-beyond_device";
+/// The same in development over plain http.
+const INSECURE_DEVICE_COOKIE: &str = "beyond_device";
+
+/// The device cookie's name for a deployment reached at `public_url`.
+pub fn device_cookie_name(public_url: &Url) -> &'static str {
+    if public_url.scheme() == "https" { DEVICE_COOKIE } else { INSECURE_DEVICE_COOKIE }
+}
+
+/// The first device cookie, under either name: its value is authenticated and bound to an account, so one that a
+/// sibling domain has planted is worth nothing.
+pub(super) fn device(headers: &HeaderMap) -> Option<SecretString> {
+    let value = cookies(headers, DEVICE_COOKIE).next();
+    let value = value.or_else(|| cookies(headers, INSECURE_DEVICE_COOKIE).next())?;
+    Some(SecretString::from(std::str::from_utf8(value).ok()?))
+}
+
 /// The session cookie's name for a deployment reached at `public_url`.
 pub fn session_cookie_name(public_url: &Url) -> &'static str {
     if public_url.scheme() == "https" { SESSION_COOKIE } else { INSECURE_SESSION_COOKIE }

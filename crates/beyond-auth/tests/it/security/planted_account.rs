@@ -4,8 +4,10 @@ use futures::future::join;
 use serde_json::json;
 
 use super::{OTHER_PASSWORD, count, further_mail, redeem_token, sign_in, sign_up, token_in};
+use crate::passkeys;
 use crate::support::TestApp;
-use crate::support::app::PASSWORD;
+use crate::support::app::{PASSWORD, Person};
+use crate::support::authenticator::Authenticator;
 use crate::support::mailed::{add, ask_link, ask_reset, kind_to, link_sign_in, redeem_reset};
 
 const VICTIM: &str = "victim@example.com";
@@ -170,4 +172,24 @@ async fn an_unproven_account_is_not_kept_by_proving_another_address_on_it() {
     assert_eq!(body["user"]["email"], "attacker@example.com");
     let victim = sign_up(&app.stranger(), VICTIM, PASSWORD).await.expect(201);
     assert_ne!(victim["user"]["id"], body["user"]["id"]);
+}
+
+#[tokio::test]
+async fn a_passkey_from_before_the_proof_opens_nothing_after_it() {
+    let app = TestApp::start().await;
+    app.set(json!({ "sign_up": { "require_verification": false } })).await;
+    let planted = sign_up(&app.stranger(), VICTIM, OTHER_PASSWORD).await.expect(201);
+    let attacker: Person = app.sign_in(VICTIM, OTHER_PASSWORD).await;
+    let mut phone = Authenticator::new(&app);
+    passkeys::register(&attacker, &mut phone).await;
+    let pending = passkeys::registration(&attacker.http).await;
+    passkeys::sign_in(&app.stranger(), &mut phone).await.expect(201);
+
+    let mail = app.mailbox.wait_until(|mail| mail.to == VICTIM && mail.code().is_some()).await.unwrap();
+    redeem_token(&app.stranger(), &token_in(&mail)).await.expect(200);
+    assert_eq!(passkeys::sign_in(&app.stranger(), &mut phone).await.problem(401), "invalid_credentials");
+    let credential = phone.register(&pending);
+    passkeys::hand_over(&attacker.http, &pending, credential).await.problem(401);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.passkeys").await, 0);
+    assert_eq!(planted["user"]["id"], attacker.id.as_str());
 }
