@@ -47,6 +47,7 @@ impl Banner<'_> {
             let _ = writeln!(text, "  {dim}{name:<12}{plain}{value}{aside}");
         };
         line("Service", &format!("{bold}{base}{plain}"), "");
+        line("Sign up", &format!("{bold}{base}/auth/sign-up{plain}"), "");
         line("API browser", &format!("{bold}{base}/v1/docs{plain}"), "");
         line("Mailbox", &format!("{bold}{base}/dev/mailbox{plain}"), "every mail lands here");
         let password = self.password.map(|file| format!("password in {}", file.display()));
@@ -96,6 +97,7 @@ mod tests {
         for part in [
             env!("CARGO_PKG_VERSION"),
             "http://localhost:8080\n",
+            "http://localhost:8080/auth/sign-up",
             "http://localhost:8080/v1/docs",
             "http://localhost:8080/dev/mailbox",
             "postgres://me@127.0.0.1:5433/postgres ",

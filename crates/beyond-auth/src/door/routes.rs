@@ -1,8 +1,8 @@
 //! Signing in over HTTP.
 
 pub mod client_config;
-pub mod mailed;
 pub mod passkey;
+pub mod mailed;
 pub mod renewal;
 pub mod second_factor;
 
@@ -36,10 +36,6 @@ use crate::users::User;
 pub enum CreateSessionRequest {
     /// Address and password.
     Password(PasswordSignIn),
-    /// A mailed link.
-    MagicLink(mailed::MagicLinkSignIn),
-    /// A mailed code.
-    EmailCode(mailed::EmailCodeSignIn),
     /// A passkey, alone or as the second factor.
     Passkey(passkey::PasskeySignIn),
     /// After a 202: a code from the authenticator app.
@@ -48,6 +44,10 @@ pub enum CreateSessionRequest {
     RecoveryCode(SecondFactor),
     /// After a 202 with `enrolment_required`: enrol an authenticator app; its first code then finishes the sign-in.
     TotpEnrolment(EnrolmentAtSignIn),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkSignIn),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeSignIn),
 }
 
 /// Sign-in with address and password.
@@ -163,12 +163,12 @@ pub async fn create(
             let outcome = password::flow::sign_in(&app, &email, &body.password, wish, &client).await?;
             Ok(answer(&app, outcome, body.cookie))
         }
-        "magic_link" => mailed::link_sign_in(&app, body, &client).await,
-        "email_code" => mailed::code_sign_in(&app, &headers, body, &client).await,
         "passkey" => passkey::sign_in(&app, body, &client).await,
         "totp" => second_factor::sign_in(&app, body, Expected::Totp, &client).await,
         "recovery_code" => second_factor::sign_in(&app, body, Expected::RecoveryCode, &client).await,
         "totp_enrolment" => second_factor::enrol(&app, body, &client).await,
+        "magic_link" => mailed::link_sign_in(&app, body, &client).await,
+        "email_code" => mailed::code_sign_in(&app, &headers, body, &client).await,
         _ => Err(unknown_method()),
     }
 }
@@ -211,11 +211,11 @@ pub async fn step_up(
             let body: PasswordStepUp = json::decode(body)?;
             password::flow::step_up(&app, &live, &body.password, &client).await?
         }
-        "magic_link" => mailed::link_step_up(&app, &live, body, &client).await?,
-        "email_code" => mailed::code_step_up(&app, &live, &headers, body, &client).await?,
         "passkey" => passkey::step_up(&app, &live, body, &client).await?,
         "totp" => second_factor::step_up(&app, body, Expected::Totp, &live, &client).await?,
         "recovery_code" => second_factor::step_up(&app, body, Expected::RecoveryCode, &live, &client).await?,
+        "magic_link" => mailed::link_step_up(&app, &live, body, &client).await?,
+        "email_code" => mailed::code_step_up(&app, &live, &headers, body, &client).await?,
         _ => return Err(unknown_method()),
     };
     let by_cookie = sessions::cookie::carries(&app, &headers);
@@ -236,16 +236,16 @@ pub async fn step_up(
 pub enum StepUpRequest {
     /// The account's password.
     Password(PasswordStepUp),
-    /// A mailed link.
-    MagicLink(mailed::MagicLinkStepUp),
-    /// A mailed code.
-    EmailCode(mailed::EmailCodeStepUp),
     /// A passkey.
     Passkey(passkey::PasskeyStepUp),
     /// A code from the authenticator app: the session has two factors from then on.
     Totp(SecondFactorStepUp),
     /// A recovery code: the same.
     RecoveryCode(SecondFactorStepUp),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkStepUp),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeStepUp),
 }
 
 /// Step-up with the password of the session's owner.

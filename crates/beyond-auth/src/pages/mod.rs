@@ -1,10 +1,18 @@
-//! Pages for people, embedded in the binary: landing pages of mailed links, the browser of the contract.
+//! Pages for people, embedded in the binary: signing up and in, the account, landing pages of mailed links, the
+//! browser of the contract.
 //!
 //! Invariants: no page redeems anything by GET; no asset comes from elsewhere; scripts and styles are the page's
-//! own, named in its Content-Security-Policy; pages use only the public API.
+//! own, named in its Content-Security-Policy; pages act through the public API alone; whoever is done is sent to an
+//! origin that the operator listed, or stays.
 
 mod asset;
+mod colours;
 pub mod contract;
+mod page;
+mod return_to;
+mod texts;
+
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -29,31 +37,43 @@ macro_rules! template {
         include_str!(concat!("../../templates/pages/", $name))
     };
 }
+use template;
+
+macro_rules! assets {
+    ($($kind:ident: $($name:literal)+;)+) => {
+        [$($((concat!("/auth/assets/", $name), Asset::new($kind, template!($name)))),+),+].into()
+    };
+}
 
 /// What the pages load.
-static ASSETS: &[(&str, Asset)] = &[
-    ("/auth/assets/page.css", Asset::new(STYLE, template!("page.css"))),
-    ("/auth/assets/verify_email.js", Asset::new(SCRIPT, template!("verify_email.js"))),
-    ("/auth/assets/contract.css", Asset::new(STYLE, template!("contract.css"))),
-    ("/auth/assets/contract.js", Asset::new(SCRIPT, template!("contract.js"))),
-    ("/auth/assets/schema.js", Asset::new(SCRIPT, template!("schema.js"))),
-];
+static ASSETS: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
+    assets! {
+        STYLE: "page.css" "account.css" "contract.css";
+        SCRIPT: "api.js" "ui.js" "texts.en.js" "texts.de.js" "webauthn.js" "second_factor.js" "password.js"
+            "sign_in.js" "provider.js" "sign_up.js" "sign_out.js" "verify_email.js" "magic_link.js" "forgot_password.js"
+            "reset_password.js" "account.js" "account_ui.js" "account_emails.js" "account_factors.js" "account_devices.js" "step_up.js"
+            "contract.js" "schema.js";
+    }
+});
 
 /// The pages and their assets.
 pub fn router() -> Router<App> {
     let pages = Router::new()
-        .route("/auth/verify-email", get(async || page(template!("verify_email.html"))))
-        .route("/v1/docs", get(async || page(template!("contract.html"))))
+        .route("/v1/docs", get(async || html(template!("contract.html"))))
+        .route("/auth/assets/brand.css", get(colours::serve))
+        // Part of signing in: whoever comes here by an address has no attempt to finish.
+        .route("/auth/second-factor", get(async || Redirect::to("/auth/sign-in")))
         // https://w3c.github.io/webappsec-change-password-url/: where password managers send people.
         .route("/.well-known/change-password", get(async || Redirect::to(ACCOUNT_PAGE)));
+    let pages = page::PAGES.iter().fold(pages, |router, page| router.route(page.path, page.route()));
     ASSETS
         .iter()
         .fold(pages, |router, (path, asset)| router.route(path, get(async |headers| asset.serve(&headers))))
 }
 
 /// A page: never kept anywhere, because what stands in its address may be secret.
-fn page(body: &'static str) -> Response {
-    let mut response = body.into_response();
+fn html(body: impl Into<axum::body::Body>) -> Response {
+    let mut response = body.into().into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));

@@ -31,6 +31,9 @@ pub struct SignUpRequest {
     /// Free-form object of at most 8 KiB.
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
+    /// Where signing up signs in at once: put the token into the browser's cookie instead of the body.
+    #[serde(default)]
+    pub cookie: bool,
 }
 
 /// A mail is on its way.
@@ -66,7 +69,7 @@ pub async fn sign_up(
         SignedUp::VerificationSent => {
             (StatusCode::ACCEPTED, Json(SignUpResponse { status: "verification_sent" })).into_response()
         }
-        SignedUp::SignedIn(outcome) => door::routes::answer(&app, outcome, false),
+        SignedUp::SignedIn(outcome) => door::routes::answer(&app, outcome, body.cookie),
     })
 }
 

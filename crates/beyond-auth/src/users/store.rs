@@ -95,8 +95,8 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
 }
 
 /// Where somebody came in before the first proof of an address, or `always`, removes what may have been planted:
-/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the
-/// address sets a new one by reset.
+/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the address
+/// sets a new one by reset.
 pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH used AS (

@@ -27,24 +27,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
-    ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
+    ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "totp", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
     (
         "door",
         &[
-            "emails",
-            "magic_link",
-            "passkeys",
-            "password",
-            "refresh",
-            "sessions",
-            "settings",
-            "sign_in",
-            "totp",
-            "users",
+            "emails", "magic_link", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users",
         ],
     ),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
@@ -65,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "users",
         ],
     ),
-    ("pages", &["audit", "emails", "password", "sessions", "settings", "sign_in", "users"]),
+    ("pages", &["audit", "door", "emails", "password", "sessions", "settings", "sign_in", "users"]),
     // Above the slices.
     ("caller", &["app"]),
     ("cors", &["app", "settings"]),

@@ -18,7 +18,7 @@ use crate::support::app::PASSWORD;
 use crate::support::client::Http;
 
 /// The command on a port of the system's choice, deaf to the settings of whoever runs the tests.
-fn command(data_dir: &Path) -> Command {
+pub fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_beyond-auth"));
     for name in ["ADDRESS", "DATA_DIR", "DATABASE_URL", "LOG_LEVEL", "PG_BIN_DIR", "PG_MIRROR"] {
         command.env_remove(name);
@@ -28,7 +28,7 @@ fn command(data_dir: &Path) -> Command {
 }
 
 /// A run that is up. Killed when dropped; its watchdog then stops its Postgres.
-struct Dev {
+pub struct Dev {
     child: Child,
     banner: Vec<String>,
     data_dir: PathBuf,
@@ -38,9 +38,14 @@ struct Dev {
 impl Dev {
     /// Starts it and reads the banner to its end, the `curl`.
     fn start(data_dir: &Path) -> Self {
+        Self::run(command(data_dir), data_dir)
+    }
+
+    /// The same with further arguments.
+    pub fn run(mut command: Command, data_dir: &Path) -> Self {
         let log = data_dir.with_extension("log");
         let began = Instant::now();
-        let mut child = command(data_dir)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).unwrap())
@@ -61,7 +66,7 @@ impl Dev {
     }
 
     /// The value of a line of the banner, up to a blank.
-    fn told(&self, name: &str) -> &str {
+    pub fn told(&self, name: &str) -> &str {
         let line = self.banner.iter().find_map(|line| line.trim_start().strip_prefix(name));
         line.unwrap_or_else(|| panic!("no {name} in {:#?}", self.banner)).split_whitespace().next().unwrap()
     }

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod bad_input;
+mod browser;
 mod client_config;
 mod coalesce;
 mod config;

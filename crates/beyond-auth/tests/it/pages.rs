@@ -7,22 +7,50 @@ use http::Method;
 use serde_json::json;
 
 use crate::support::TestApp;
+use crate::support::client::Answer;
 
-const PAGES: &[&str] = &["/auth/verify-email", "/v1/docs"];
-const ASSETS: &[(&str, &str)] = &[
-    ("/auth/assets/page.css", "text/css; charset=utf-8"),
-    ("/auth/assets/verify_email.js", "text/javascript; charset=utf-8"),
-    ("/auth/assets/contract.css", "text/css; charset=utf-8"),
-    ("/auth/assets/contract.js", "text/javascript; charset=utf-8"),
-    ("/auth/assets/schema.js", "text/javascript; charset=utf-8"),
+/// What people see first; each is a template of `templates/pages`.
+const AUTH_PAGES: &[&str] = &[
+    "/auth/sign-in",
+    "/auth/sign-up",
+    "/auth/sign-out",
+    "/auth/verify-email",
+    "/auth/magic-link",
+    "/auth/forgot-password",
+    "/auth/reset-password",
+    "/auth/account",
 ];
+
+/// What a browser that was signed in once sends; whether it is still good is for the API to say.
+const STALE_COOKIE: &str = "beyond_session=session_of_old";
+
+/// A page as a browser with a session gets it: without one, the account sends people to sign in.
+async fn page(app: &TestApp, path: &str) -> Answer {
+    app.http.send(app.http.request(Method::GET, path).header("cookie", STALE_COOKIE)).await
+}
+
+/// Every page there is.
+fn pages() -> impl Iterator<Item = &'static str> {
+    AUTH_PAGES.iter().copied().chain(["/v1/docs"])
+}
+
+/// The scripts and styles there are, by the names of their files.
+fn assets() -> Vec<(String, &'static str)> {
+    let kind = |name: &str| match name.rsplit_once('.')?.1 {
+        "css" => Some("text/css; charset=utf-8"),
+        "js" => Some("text/javascript; charset=utf-8"),
+        _ => None,
+    };
+    let names = files().into_keys();
+    names.filter_map(|name| Some((format!("/auth/assets/{name}"), kind(&name)?))).collect()
+}
 
 #[tokio::test]
 async fn a_page_is_html_that_runs_nothing_but_its_own_scripts_and_is_kept_nowhere() {
     let app = TestApp::start().await;
-    for page in PAGES {
-        let answer = app.http.get(page).await;
-        assert_eq!(answer.status, 200, "{page}");
+    for path in pages() {
+        let answer = page(&app, path).await;
+        assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
@@ -42,23 +70,104 @@ async fn a_page_is_html_that_runs_nothing_but_its_own_scripts_and_is_kept_nowher
 #[tokio::test]
 async fn a_page_finds_all_it_loads_here() {
     let app = TestApp::start().await;
-    for page in PAGES {
-        let html = app.http.get(page).await.text;
+    app.set(json!({ "branding": { "name": "Engines", "primary_color": "#ffd400" } })).await;
+    for path in pages() {
+        let html = page(&app, path).await.text;
         let loaded = references(&html);
-        assert!(!loaded.is_empty(), "{page} loads nothing");
-        for path in loaded {
-            assert!(path.starts_with('/') && !path.starts_with("//"), "{page} loads {path}");
-            assert_eq!(app.http.get(&path).await.status, 200, "{page} loads {path}");
+        assert!(!loaded.is_empty(), "{path} loads nothing");
+        for asset in loaded {
+            assert!(asset.starts_with('/') && !asset.starts_with("//"), "{path} loads {asset}");
+            let answer = app.http.get(&asset).await;
+            assert!([200, 303].contains(&answer.status.as_u16()), "{path} loads {asset}: {}", answer.status);
         }
     }
+    // What scripts import is there too.
+    for (name, text) in files().iter().filter(|(name, _)| has_ending(name, "js")) {
+        for imported in text.split("from \"./").chain(text.split("import \"./")).skip(1) {
+            let Some((imported, _)) = imported.split_once("\";").filter(|(file, _)| !file.contains(' '))
+            else {
+                continue;
+            };
+            let answer = app.http.get(&format!("/auth/assets/{imported}")).await;
+            assert_eq!(answer.status, 200, "{name} imports {imported}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_shows_the_projects_own_name_and_colour_and_nothing_that_is_none() {
+    let app = TestApp::start().await;
+    let plain = app.http.get("/auth/sign-in").await.text;
+    assert!(plain.contains("<title>Sign in</title>") && !plain.contains("class=\"brand"), "{plain}");
+    assert!(!plain.contains("brand.css"), "{plain}");
+
+    let name = "<script>alert(1)</script>\"'";
+    let logo = "https://cdn.example.com/logo.svg?a=\"><b>";
+    let branding = json!({ "name": name, "primary_color": "#ffd400", "logo_url": logo });
+    app.set(json!({ "branding": branding })).await;
+    for path in AUTH_PAGES {
+        let answer = page(&app, path).await;
+        assert!(!answer.text.contains("<script>alert") && !answer.text.contains("\"><b>"), "{}", answer.text);
+        assert!(answer.text.contains("https:&#x2f;&#x2f;cdn.example.com&#x2f;logo.svg"), "{}", answer.text);
+        let policy = answer.header("content-security-policy");
+        assert!(policy.contains("img-src 'self' data: https://cdn.example.com;"), "{policy}");
+        assert!(policy.contains("script-src 'self';") && policy.contains("default-src 'none';"), "{policy}");
+    }
+    let style = app.http.get("/auth/assets/brand.css").await;
+    assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
+    assert!(style.text.starts_with(":root{--fill:#ffd400;--on-fill:#000000;"), "{}", style.text);
+}
+
+#[tokio::test]
+async fn a_page_offers_what_is_switched_on() {
+    let app = TestApp::start().await;
+    let all = app.http.get("/auth/sign-in").await.text;
+    for part in ["id=\"password\"", "id=\"passkey\"", "id=\"mail-me\"", "/auth/sign-up"] {
+        assert!(all.contains(part), "{part} in {all}");
+    }
+    let off = json!({ "enabled": false });
+    app.set(json!({ "password": off, "passkeys": off, "sign_up": off })).await;
+    let some = app.http.get("/auth/sign-in").await.text;
+    for part in ["id=\"password\"", "id=\"passkey\"", "id=\"mail-me\"", "/auth/sign-up", "class=\"or\""] {
+        assert!(!some.contains(part), "{part} in {some}");
+    }
+    // What is left is the way of the form itself.
+    assert!(some.contains("Email me a link or code"), "{some}");
+    let closed = app.http.get("/auth/sign-up").await.text;
+    assert!(!closed.contains("id=\"sign-up\""), "{closed}");
+}
+
+#[tokio::test]
+async fn a_page_speaks_the_language_of_its_reader() {
+    let app = TestApp::start().await;
+    for (accepted, language, title) in
+        [("de-CH, en;q=0.5", "de", "Anmelden"), ("en-GB", "en", "Sign in"), ("fr", "en", "Sign in")]
+    {
+        let request = app.http.request(Method::GET, "/auth/sign-in").header("accept-language", accepted);
+        let html = app.http.send(request).await.text;
+        assert!(html.contains(&format!("<html lang=\"{language}\">")), "{accepted}: {html}");
+        assert!(html.contains(&format!("<title>{title}</title>")), "{accepted}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn the_account_is_for_those_who_may_be_signed_in() {
+    let app = TestApp::start().await;
+    let answer = app.http.get("/auth/account").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location").as_str()), (303, "/auth/sign-in"));
+    let answer = app.http.get("/auth/second-factor").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location").as_str()), (303, "/auth/sign-in"));
+    assert!(!page(&app, "/auth/account").await.text.contains("session_of_old"));
 }
 
 #[tokio::test]
 async fn an_asset_is_sent_again_only_after_it_has_changed() {
     let app = TestApp::start().await;
     let mut tags = BTreeSet::new();
-    for (path, content_type) in ASSETS {
+    let assets = assets();
+    for (path, content_type) in &assets {
         let answer = app.http.get(path).await;
+        assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("content-type"), *content_type, "{path}");
         assert_eq!(answer.header("cache-control"), "no-cache");
         let tag = answer.header("etag");
@@ -72,7 +181,7 @@ async fn an_asset_is_sent_again_only_after_it_has_changed() {
         assert_eq!(app.http.send(request).await.text, answer.text);
         tags.insert(tag);
     }
-    assert_eq!(tags.len(), ASSETS.len());
+    assert_eq!(tags.len(), assets.len());
 }
 
 #[tokio::test]
@@ -84,13 +193,17 @@ async fn opening_the_link_of_a_mail_spends_nothing_until_a_person_confirms() {
     assert!(page.ends_with("/auth/verify-email"), "{page}");
 
     // Scanners open links; some put the fragment where it does not belong.
-    for path in ["/auth/verify-email".to_owned(), format!("/auth/verify-email?token={token}")] {
-        for method in [Method::GET, Method::HEAD, Method::GET] {
-            assert_eq!(app.http.send(app.http.request(method, &path)).await.status, 200);
+    for page in AUTH_PAGES.iter().filter(|page| **page != "/auth/account") {
+        for path in [(*page).to_owned(), format!("{page}?token={token}")] {
+            for method in [Method::GET, Method::HEAD, Method::GET] {
+                let answer = app.http.send(app.http.request(method, &path)).await;
+                assert_eq!(answer.status, 200, "{path}");
+                assert!(!answer.text.contains(token) && !answer.headers.contains_key("set-cookie"), "{path}");
+            }
         }
+        let posted = app.http.post(page, json!({ "token": token })).await;
+        assert_eq!(posted.problem(405), "method_not_allowed");
     }
-    let posted = app.http.post("/auth/verify-email", json!({ "token": token })).await;
-    assert_eq!(posted.problem(405), "method_not_allowed");
 
     let redeem =
         async || app.http.post("/v1/email-verifications/redemptions", json!({ "token": token })).await;
@@ -165,14 +278,44 @@ fn pages_name_no_other_host() {
     }
 }
 
-#[test]
-fn pages_are_small() {
-    let sizes: BTreeMap<String, usize> = files().into_iter().map(|(name, text)| (name, text.len())).collect();
-    assert!(sizes["page.css"] <= 6 * 1024, "{sizes:?}");
-    let browser =
-        ["contract.html", "contract.js", "schema.js"].iter().map(|name| sizes[*name]).sum::<usize>();
-    assert!(browser <= 20 * 1024, "{browser} {sizes:?}");
-    assert!(sizes.values().sum::<usize>() <= 60 * 1024, "{sizes:?}");
+#[tokio::test]
+async fn pages_are_small() {
+    const LIMIT: usize = 60 * 1024;
+    let app = TestApp::start().await;
+    let sent = async |path: &str| {
+        let request = app.http.request(Method::GET, path).header("accept-encoding", "gzip");
+        let answer = app.http.send(request.header("cookie", STALE_COOKIE)).await;
+        if path.starts_with("/auth/assets/") {
+            assert_eq!(answer.header("content-encoding"), "gzip", "{path}");
+            assert_eq!(answer.header("vary"), "accept-encoding", "{path}");
+        }
+        answer.header("content-length").parse::<usize>().unwrap()
+    };
+    // All pages for people with all they load, in all languages, as it is sent.
+    let browser = ["contract.css", "contract.js", "schema.js"];
+    let of_people = |path: &str| !browser.iter().any(|name| path.ends_with(&format!("/{name}")));
+    let mut sizes = BTreeMap::new();
+    for path in
+        AUTH_PAGES.iter().map(|path| (*path).to_owned()).chain(assets().into_iter().map(|asset| asset.0))
+    {
+        if of_people(&path) {
+            sizes.insert(path.clone(), sent(&path).await);
+        }
+    }
+    let all = sizes.values().sum::<usize>();
+    eprintln!("all pages: {all} bytes");
+    assert!(all <= LIMIT, "{all} {sizes:?}");
+    // What somebody who signs in waits for, as it is written.
+    let files = files();
+    let signing_in =
+        ["page.css", "sign_in.html", "layout.html", "second_factor.html", "texts.en.js", "api.js", "ui.js"]
+            .iter()
+            .chain(&["webauthn.js", "second_factor.js", "password.js", "sign_in.js"])
+            .map(|name| files[*name].len())
+            .sum::<usize>();
+    assert!(signing_in <= 48 * 1024, "{signing_in}");
+    let browser = browser.iter().chain(&["contract.html"]).map(|name| files[*name].len()).sum::<usize>();
+    assert!(browser <= 24 * 1024, "{browser}");
 }
 
 /// The templates of the pages, by name.

@@ -32,3 +32,15 @@ async fn a_person_signs_up_verifies_signs_in_and_an_application_verifies_the_ses
     assert_eq!(current["session"]["amr"], json!(["pwd"]));
     assert!(current["session"].get("token").is_none());
 }
+
+#[tokio::test]
+async fn a_sign_up_that_signs_in_can_do_so_by_cookie() {
+    let app = TestApp::start().await;
+    app.set(json!({ "sign_up": { "require_verification": false } })).await;
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD, "cookie": true });
+    let answer = app.http.post("/v1/users", body).await;
+    let session = &answer.expect(201)["session"];
+    assert!(session.get("token").is_none(), "{session}");
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with("beyond_session=session_") && cookie.contains("HttpOnly"), "{cookie}");
+}

@@ -189,8 +189,8 @@ struct World {
     ada: Person,
     adas_session: String,
     adas_refresh_token: String,
-    adas_email: String,
     adas_factor: String,
+    adas_email: String,
     signing_key: String,
     adas_passkey: String,
 }
@@ -258,14 +258,14 @@ impl World {
         assert_eq!(current["user"]["name"], Value::Null);
         let tokens = self.ada.http.get("/v1/refresh-tokens").await.expect(200);
         assert_eq!(tokens["data"].as_array().unwrap().len(), 1);
-        let emails = self.ada.http.get("/v1/users/me/emails").await.expect(200);
-        assert_eq!(emails["data"].as_array().unwrap().len(), 2);
-        assert_eq!(emails["data"][0]["address"], "ada@example.com");
         let factors = self.ada.http.get("/v1/users/me/factors").await.expect(200);
         assert_eq!(factors["data"][0]["id"], self.adas_factor.as_str());
         assert_eq!(factors["data"][0]["name"], Value::Null);
         let codes = self.ada.http.get("/v1/users/me/recovery-codes").await.expect(200);
         assert_eq!(codes["remaining"], 10);
+        let emails = self.ada.http.get("/v1/users/me/emails").await.expect(200);
+        assert_eq!(emails["data"].as_array().unwrap().len(), 2);
+        assert_eq!(emails["data"][0]["address"], "ada@example.com");
         let keys = self.app.admin.get("/v1/admin/signing-keys").await.expect(200);
         assert_eq!(keys["data"].as_array().unwrap().len(), 1);
         assert_eq!(keys["data"][0]["state"], "active");

@@ -20,10 +20,10 @@ pub const REDEMPTION: Limit = Limit { name: "redemption", per: Duration::from_mi
 pub const ROTATION: Limit = Limit { name: "refresh_token_rotation", per: Duration::from_mins(1), max: 300 };
 /// Password checks while typing, by network address.
 pub const PASSWORD_CHECK: Limit = Limit { name: "password_check", per: Duration::from_mins(1), max: 60 };
-/// Requests that send a mail, by network address.
-pub const MAIL_SENDING: Limit = Limit { name: "mail_sending", per: Duration::from_hours(1), max: 10 };
 /// Challenges for passkeys, by network address: every sign-in page that is opened asks for one.
 pub const PASSKEY_OPTIONS: Limit = Limit { name: "passkey_options", per: Duration::from_mins(1), max: 60 };
+/// Requests that send a mail, by network address.
+pub const MAIL_SENDING: Limit = Limit { name: "mail_sending", per: Duration::from_hours(1), max: 10 };
 /// Mails to one mailbox in an hour, whoever asked for them.
 pub const MAILBOX_HOUR: Limit = Limit { name: "mailbox_hour", per: Duration::from_hours(1), max: 5 };
 /// Mails to one mailbox in a day, whoever asked for them.

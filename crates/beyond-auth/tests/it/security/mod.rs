@@ -15,6 +15,7 @@ mod leaky_logs;
 mod lockout_of_the_owner;
 mod mail_outage;
 mod mass_assignment;
+mod open_redirect;
 mod parallel_redemption;
 mod passkey_replay;
 mod planted_account;
