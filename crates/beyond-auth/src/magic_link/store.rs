@@ -14,9 +14,8 @@ pub async fn insert(
     redirect_to: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let email = email.map(|id| id.as_uuid());
-    sqlx::query!("DELETE FROM auth.magic_links WHERE email_id = $1 AND used_at IS NULL", email)
-        .execute(&mut *conn)
-        .await?;
+    // First the row that refers to the address and so holds it: whoever removes the address waits here, not further on
+    // with a lock that we would wait for.
     sqlx::query!(
         "INSERT INTO auth.magic_links (id, email_id, request_hash, redirect_to, expires_at)
          VALUES ($1, $2, $3, $4, now() + interval '24 hours')",
@@ -24,6 +23,13 @@ pub async fn insert(
         email,
         request.as_bytes(),
         redirect_to,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM auth.magic_links WHERE email_id = $1 AND used_at IS NULL AND id <> $2",
+        email,
+        id.as_uuid()
     )
     .execute(&mut *conn)
     .await?;

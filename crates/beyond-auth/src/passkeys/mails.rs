@@ -8,6 +8,7 @@ use crate::emails;
 use crate::platform::db::Conn;
 use crate::platform::mail::outbox::{Claimed, Composed, Destination};
 use crate::platform::mail::worker::{Compose, ComposeError};
+use crate::settings::links::MailFrame;
 
 /// Outbox kind of the mail that tells of a new passkey.
 pub const PASSKEY_ADDED: &str = "passkey_added";
@@ -19,7 +20,7 @@ pub const PASSKEY_REMOVED: &str = "passkey_removed";
 pub struct PasskeyChanged {
     /// Which of them.
     pub template: &'static str,
-    /// Base of the link: from configuration, never from a request.
+    /// Base of the link where the settings name none.
     pub public_url: Url,
 }
 
@@ -32,11 +33,12 @@ impl Compose for PasskeyChanged {
         Box::pin(async move {
             let Destination::Email(id) = &mail.destination else { return Ok(None) };
             let Some(to) = emails::flow::address_of(conn, *id).await? else { return Ok(None) };
+            let frame = MailFrame::load(conn, &self.public_url).await?;
             let context = json!({
                 "passkey_name": mail.payload["passkey_name"],
-                "account_url": self.public_url.join("/auth/account")?,
+                "account_url": frame.link("/auth/account", None),
             });
-            Ok(Some(Composed { to, template: self.template, context }))
+            Ok(Some(Composed { to, template: self.template, context: frame.fill(context) }))
         })
     }
 }

@@ -53,13 +53,19 @@ pub async fn insert_reset(
     email: Option<EmailId>,
 ) -> Result<(), sqlx::Error> {
     let email = email.map(|id| id.as_uuid());
-    sqlx::query!("DELETE FROM auth.password_resets WHERE email_id = $1 AND used_at IS NULL", email)
-        .execute(&mut *conn)
-        .await?;
+    // First the row that refers to the address and so holds it: whoever removes the address waits here, not further on
+    // with a lock that we would wait for.
     sqlx::query!(
         "INSERT INTO auth.password_resets (id, email_id, expires_at) VALUES ($1, $2, now() + interval '24 hours')",
         id.as_uuid(),
         email,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM auth.password_resets WHERE email_id = $1 AND used_at IS NULL AND id <> $2",
+        email,
+        id.as_uuid()
     )
     .execute(&mut *conn)
     .await?;

@@ -220,8 +220,8 @@ impl World {
             adas_refresh_token,
             adas_factor,
             adas_email,
-            adas_passkey,
             signing_key,
+            adas_passkey,
         }
     }
 

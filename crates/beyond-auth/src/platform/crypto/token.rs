@@ -284,6 +284,7 @@ mod tests {
             is::<EmailVerification>(text),
             is::<Invitation>(text),
             is::<Attempt>(text),
+            is::<SignInRequest>(text),
         ]
         .into_iter()
         .flatten()

@@ -200,3 +200,22 @@ async fn one_address_may_redeem_thirty_times_a_minute() {
     }
     limited(&super::redeem_code(&one, "nobody@example.com", "123456").await);
 }
+
+#[tokio::test]
+async fn one_address_may_ask_for_ten_mails_an_hour() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    let one = app.stranger();
+    for turn in 0..10 {
+        let path = if turn % 2 == 0 { "/v1/magic-links" } else { "/v1/password-resets" };
+        let body = json!({ "email": format!("nobody{turn}@example.com") });
+        one.post(path, body).await.expect(202);
+    }
+    for path in ["/v1/magic-links", "/v1/password-resets"] {
+        limited(&one.post(path, json!({ "email": "nobody@example.com" })).await);
+        app.stranger().post(path, json!({ "email": "nobody@example.com" })).await.expect(202);
+    }
+    let add =
+        one.with_bearer(&ada.token).post("/v1/users/me/emails", json!({ "email": "more@example.com" })).await;
+    limited(&add);
+}

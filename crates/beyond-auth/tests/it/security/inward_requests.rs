@@ -45,14 +45,9 @@ async fn inside(says: Says) -> (String, Arc<AtomicUsize>) {
                     Says::Nothing => String::new(),
                 };
                 let _ = stream.write_all(head.as_bytes()).await;
-                while matches!(says, Says::Endless) {
-                    if stream
-                        .write_all(format!("10000\r\n{}\r\n", "A".repeat(0x1_0000)).as_bytes())
-                        .await
-                        .is_err()
-                    {
-                        return;
-                    }
+                let chunk = format!("10000\r\n{}\r\n", "A".repeat(0x1_0000));
+                if matches!(says, Says::Endless) {
+                    while stream.write_all(chunk.as_bytes()).await.is_ok() {}
                 }
                 if matches!(says, Says::Nothing) {
                     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -84,7 +79,7 @@ async fn acceptable(app: &TestApp, url: &str) -> bool {
 /// SHA-1 of "seven quiet rivers", less its first five digits.
 fn breached() -> String {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, b"seven quiet rivers");
-    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let hex = hash.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02X}"));
     format!("{}:7\r\n", &hex[5..])
 }
 

@@ -50,7 +50,7 @@ async fn each_token_opens_its_own_door_and_no_other() {
         attempt,
     ];
     for token in &tokens {
-        let (kind, rest) = token.split_once('_').unwrap();
+        let (kind, tail) = token.split_once('_').unwrap();
         for door in DOORS {
             if door != kind {
                 let answer = knock(&app.stranger(), door, token, code).await;
@@ -58,7 +58,7 @@ async fn each_token_opens_its_own_door_and_no_other() {
             }
             // Nor does the right prefix make one kind into another.
             if door != kind {
-                let answer = knock(&app.stranger(), door, &format!("{door}_{rest}"), code).await;
+                let answer = knock(&app.stranger(), door, &format!("{door}_{tail}"), code).await;
                 assert!([400, 401].contains(&answer.status.as_u16()), "{kind} as {door}: {}", answer.text);
             }
             super::forget_attempts(&app).await;
