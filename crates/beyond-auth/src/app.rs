@@ -12,6 +12,7 @@ use crate::platform::crypto::envelope::Keyring;
 use crate::platform::crypto::password::PasswordHasher;
 use crate::platform::db::Db;
 use crate::platform::mail::outbox::Outbox;
+use crate::platform::outbound::Outbound;
 use crate::sessions::Verification;
 
 /// What every handler and job works with. Cheap to clone.
@@ -31,6 +32,8 @@ pub struct Handles {
     pub keyring: Keyring,
     /// Hashes passwords on threads of its own.
     pub hasher: PasswordHasher,
+    /// Calls others, such as a collection of breached passwords.
+    pub outbound: Outbound,
     /// Queues mail; wake it after the commit.
     pub outbox: Outbox,
     /// Notified with every request: housekeeping runs only where there is use.

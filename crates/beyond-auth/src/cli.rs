@@ -9,6 +9,7 @@ mod doctor;
 mod failure;
 mod healthcheck;
 mod keys;
+mod mail;
 mod migrate;
 mod openapi;
 mod serve;
@@ -90,6 +91,10 @@ enum Command {
     #[command(subcommand)]
     Keys(keys::KeysCommand),
 
+    /// Look at the mails that the service sends
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
+
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -161,6 +166,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Dev(args) => dev::run(&args).await,
         Command::Keys(keys::KeysCommand::Generate) => keys::generate(),
+        Command::Mail(command) => mail::run(&command),
         Command::Config(ConfigCommand::Check(args)) => config_check::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Healthcheck(args) => healthcheck::run(&args).await,

@@ -10,7 +10,7 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, password, refresh, sessions, sign_in, signing_keys};
+use crate::{emails, magic_link, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -22,11 +22,30 @@ const KEEP_SENT_MAIL: Duration = Duration::from_hours(7 * 24);
 /// Who fills in which mail.
 pub fn composers(app: &App) -> Composers {
     let public_url = app.config.public_url.clone();
+    let url = public_url.clone();
+    let passkey_changed = |template| passkeys::mails::PasskeyChanged { template, public_url: url.clone() };
     let verify = emails::mails::VerifyEmail { keyring: app.keyring.clone(), public_url: public_url.clone() };
-    Composers::new()
+    let notice = |template| emails::mails::Notice { template, public_url: public_url.clone() };
+    let changed = |template| password::mails::Notice { template, public_url: public_url.clone() };
+    let composers = Composers::new()
+        .with(emails::mails::EMAIL_ADDED, notice(emails::mails::EMAIL_ADDED))
+        .with(emails::mails::EMAIL_REMOVED, notice(emails::mails::EMAIL_REMOVED))
+        .with(emails::mails::PRIMARY_CHANGED, notice(emails::mails::PRIMARY_CHANGED))
         .with(emails::mails::VERIFY_EMAIL, verify)
-        .with(emails::mails::ADDRESS_TAKEN, emails::mails::AddressTaken { public_url })
-        .with(password::mails::PASSWORD_CHANGED, password::mails::PasswordChanged)
+        .with(emails::mails::ADDRESS_TAKEN, emails::mails::AddressTaken { public_url: public_url.clone() })
+        .with(
+            magic_link::mails::MAGIC_LINK,
+            magic_link::mails::MagicLink { keyring: app.keyring.clone(), public_url: public_url.clone() },
+        )
+        .with(password::mails::PASSWORD_CHANGED, changed(password::mails::PASSWORD_CHANGED))
+        .with(password::mails::PASSWORD_REMOVED, changed(password::mails::PASSWORD_REMOVED))
+        .with(
+            password::mails::PASSWORD_RESET,
+            password::mails::ResetPassword { public_url: public_url.clone() },
+        )
+        .with(passkeys::mails::PASSKEY_ADDED, passkey_changed(passkeys::mails::PASSKEY_ADDED))
+        .with(passkeys::mails::PASSKEY_REMOVED, passkey_changed(passkeys::mails::PASSKEY_REMOVED));
+    totp::mails::Notices::register(composers, &app.config.public_url)
 }
 
 /// Starts the jobs on the app's task tracker; they end with its shutdown.
@@ -83,9 +102,13 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             sessions::flow::purge(&mut conn, BATCH).await?,
             sessions::flow::purge_revocations(&mut conn, BATCH).await?,
             refresh::flow::purge(&mut conn, BATCH).await?,
+            passkeys::flow::purge(&mut conn, BATCH).await?,
             sign_in::attempts::purge(&mut conn, BATCH).await?,
+            totp::flow::purge(&mut conn, BATCH).await?,
             signing_keys::flow::purge(&mut conn, BATCH).await?,
             emails::flow::purge(&mut conn, BATCH).await?,
+            magic_link::flow::purge(&mut conn, BATCH).await?,
+            password::reset::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

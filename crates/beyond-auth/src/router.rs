@@ -13,7 +13,8 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, pages, password, refresh, sessions, sign_out, sign_up, signing_keys, users,
+    admin, door, emails, health, magic_link, pages, passkeys, password, refresh, sessions, sign_out, sign_up,
+    signing_keys, totp, users,
 };
 
 /// The routes, each registered together with its documentation.
@@ -40,16 +41,36 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(door::routes::renewal::rotate))
         .routes(routes!(signing_keys::routes::exchange))
         // Email, password.
-        .routes(routes!(emails::routes::list))
+        .routes(routes!(emails::routes::list, emails::routes::add))
+        .routes(routes!(emails::routes::remove))
+        .routes(routes!(emails::routes::choose_primary))
+        .routes(routes!(emails::routes::verify_again))
         .routes(routes!(emails::routes::redeem))
-        .routes(routes!(password::routes::change))
+        .routes(routes!(magic_link::routes::request))
+        .routes(routes!(password::routes::change, password::routes::remove))
+        .routes(routes!(password::routes::request_reset))
+        .routes(routes!(password::routes::redeem_reset))
         .routes(routes!(password::routes::check))
+        // Passkeys.
+        .routes(routes!(passkeys::routes::registration_options))
+        .routes(routes!(passkeys::routes::list, passkeys::routes::register))
+        .routes(routes!(passkeys::routes::rename, passkeys::routes::remove))
+        .routes(routes!(passkeys::routes::authentication_options))
+        .routes(routes!(passkeys::routes::related_origins))
+        // Second factors.
+        .routes(routes!(totp::routes::list, totp::routes::enrol))
+        .routes(routes!(totp::routes::update, totp::routes::remove))
+        .routes(routes!(totp::routes::activate))
+        .routes(routes!(totp::routes::codes_left, totp::routes::renew_codes))
         // The operator's side.
         .routes(routes!(admin::users::list, admin::users::create))
         .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))
         .routes(routes!(admin::users::ban, admin::users::lift_ban))
         .routes(routes!(admin::users::end_sessions))
         .routes(routes!(admin::users::impersonate))
+        .routes(routes!(admin::passkeys::remove))
+        .routes(routes!(admin::factors::list))
+        .routes(routes!(admin::factors::remove))
         .routes(routes!(admin::signing_keys::list))
         .routes(routes!(admin::signing_keys::rotate))
         .routes(routes!(admin::signing_keys::remove))

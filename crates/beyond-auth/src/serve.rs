@@ -19,6 +19,7 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox::Outbox;
 use crate::platform::mail::render::{LoadError, Templates};
 use crate::platform::mail::worker::Schedule;
+use crate::platform::outbound::Outbound;
 use crate::sessions::Verification;
 use crate::{jobs, router};
 
@@ -111,6 +112,7 @@ pub async fn start(
     let app = App::new(Handles {
         keyring: config.keyring.clone(),
         outbox: Outbox::new(&config.public_url),
+        outbound: Outbound::new(&config.outbound_allow),
         config,
         db,
         verification,

@@ -77,20 +77,31 @@ pub struct NewUser {
     /// Whether the operator vouches for it.
     pub email_verified: bool,
     /// Optional.
-    pub password: Option<SecretString>,
+    pub password: Option<NewPassword>,
     /// Name and metadata.
     pub profile: Profile,
+}
+
+/// A user's first password.
+#[derive(Debug)]
+pub enum NewPassword {
+    /// In the clear, to be checked against the policy and hashed.
+    Plain(SecretString),
+    /// As a hash from elsewhere, checked by `check_imported`.
+    Hashed(SecretString),
 }
 
 /// Makes a user.
 pub async fn create(app: &App, new: NewUser, client: &Client) -> Result<AdminUser, Error> {
     let hash = match &new.password {
-        Some(password) => {
+        Some(NewPassword::Hashed(hash)) => Some(hash.expose_secret().to_owned()),
+        Some(NewPassword::Plain(password)) => {
             let mut conn = app.db.acquire().await?;
             let settings = settings::load(&mut conn).await?;
             drop(conn);
             let context = [new.email.address()];
             password::flow::check(app, &settings, password.expose_secret(), &context)
+                .await
                 .map_err(Error::Policy)?;
             Some(password::flow::hash(app, password).await?)
         }

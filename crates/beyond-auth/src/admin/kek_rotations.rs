@@ -13,9 +13,10 @@ use crate::platform::http::{Client, Json, Problem};
 use crate::platform::key_check;
 use crate::platform::sealed::{self, Progress, SealedColumn};
 use crate::signing_keys;
+use crate::totp;
 
 /// Every sealed column there is. A slice that seals another adds it here; a test compares with the database.
-const COLUMNS: &[&dyn SealedColumn] = &[signing_keys::SEALED_PRIVATE];
+const COLUMNS: &[&dyn SealedColumn] = &[signing_keys::SEALED_PRIVATE, totp::SEALED_SEED];
 
 /// One call works this long at most; what is left is left to the next call.
 const BUDGET: Duration = Duration::from_secs(5);

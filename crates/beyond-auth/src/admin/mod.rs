@@ -3,8 +3,10 @@
 //! Invariants: every route takes [`Admin`](crate::caller::Admin); every act is recorded in its own transaction; no
 //! secret is ever returned.
 
+pub mod factors;
 pub mod flow;
 pub mod kek_rotations;
+pub mod passkeys;
 pub mod settings;
 pub mod signing_keys;
 pub mod store;

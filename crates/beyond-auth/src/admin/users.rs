@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Datelike as _, Utc};
 use http::StatusCode;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::flow::{self, Error, NewUser};
+use super::flow::{self, Error, NewPassword, NewUser};
 use super::store::{AdminUser, Filter};
 use crate::app::App;
 use crate::audit::Actor;
@@ -17,6 +17,7 @@ use crate::caller::Admin;
 use crate::door;
 use crate::emails::Email;
 use crate::password::routes::field_errors;
+use crate::platform::crypto::password::check_imported;
 use crate::platform::http::extract::OptionalJson;
 use crate::platform::http::pagination;
 use crate::platform::http::{Client, FieldErrors, Json, Page, Path, Problem, Query};
@@ -91,6 +92,10 @@ pub struct CreateUserRequest {
     /// Optional.
     #[schema(value_type = Option<String>)]
     pub password: Option<SecretString>,
+    /// Instead of `password`: a hash from elsewhere, replaced by one of ours at the next sign-in. Formats in
+    /// `docs/import.md`.
+    #[schema(value_type = Option<String>, max_length = 1024)]
+    pub password_hash: Option<SecretString>,
     /// Display name.
     #[schema(max_length = 200)]
     pub name: Option<String>,
@@ -101,6 +106,23 @@ pub struct CreateUserRequest {
 
 fn yes() -> bool {
     true
+}
+
+impl NewPassword {
+    fn from_body(
+        password: Option<SecretString>,
+        hash: Option<SecretString>,
+        errors: &mut FieldErrors,
+    ) -> Option<Self> {
+        let Some(hash) = hash else { return password.map(Self::Plain) };
+        if password.is_some() {
+            errors.push("/password_hash", "invalid_value", "give `password` or `password_hash`, not both");
+        }
+        if let Err(reason) = check_imported(hash.expose_secret()) {
+            errors.push("/password_hash", "invalid_password_hash", reason.to_string());
+        }
+        Some(Self::Hashed(hash))
+    }
 }
 
 /// Make a user.
@@ -117,11 +139,12 @@ pub async fn create(
     let name = check_name(body.name.as_deref(), &mut errors);
     let metadata = body.metadata.unwrap_or_default();
     check_metadata(&metadata, &mut errors);
+    let password = NewPassword::from_body(body.password, body.password_hash, &mut errors);
     errors.finish()?;
     let new = NewUser {
         email: email.ok_or_else(Problem::internal)?,
         email_verified: body.email_verified,
-        password: body.password,
+        password,
         profile: Profile { name, metadata },
     };
     let user = flow::create(&app, new, &client).await?;

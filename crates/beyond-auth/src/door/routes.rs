@@ -1,7 +1,10 @@
 //! Signing in over HTTP.
 
 pub mod client_config;
+pub mod passkey;
+pub mod mailed;
 pub mod renewal;
+pub mod second_factor;
 
 use std::fmt;
 
@@ -15,13 +18,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use self::second_factor::{EnrolmentAtSignIn, Expected, SecondFactor, SecondFactorStepUp};
 use crate::app::App;
 use crate::emails::Email;
 use crate::password;
 use crate::platform::http::{Client, FieldErrors, Json, Problem, json, throttle};
+use crate::platform::limits::Limit;
 use crate::refresh::routes::IssuedRefreshToken;
 use crate::sessions::{self, CurrentSession, Session};
-use crate::sign_in::{Factor, IssuedAttempt, Outcome, SignedIn, Wish};
+use crate::sign_in::{self, Factor, IssuedAttempt, Outcome, SignedIn, Wish};
 use crate::users::User;
 
 /// How to sign in. `method` decides which further members there are.
@@ -31,6 +36,18 @@ use crate::users::User;
 pub enum CreateSessionRequest {
     /// Address and password.
     Password(PasswordSignIn),
+    /// A passkey, alone or as the second factor.
+    Passkey(passkey::PasskeySignIn),
+    /// After a 202: a code from the authenticator app.
+    Totp(SecondFactor),
+    /// After a 202: a recovery code.
+    RecoveryCode(SecondFactor),
+    /// After a 202 with `enrolment_required`: enrol an authenticator app; its first code then finishes the sign-in.
+    TotpEnrolment(EnrolmentAtSignIn),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkSignIn),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeSignIn),
 }
 
 /// Sign-in with address and password.
@@ -69,7 +86,7 @@ impl fmt::Debug for CreatedSession {
 }
 
 /// A finished sign-in.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct CreateSessionResponse {
     /// The session.
     pub session: CreatedSession,
@@ -78,6 +95,17 @@ pub struct CreateSessionResponse {
     /// Where it was asked for: renews the session at `POST /v1/refresh-tokens/rotations`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<IssuedRefreshToken>,
+    /// Where a second factor was enrolled on the way in: ten codes for when the device is lost. Shown once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_codes: Option<Vec<String>>,
+}
+
+/// The codes are secrets.
+impl fmt::Debug for CreateSessionResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("CreateSessionResponse");
+        shown.field("session", &self.session).field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// A sign-in that waits for the second factor.
@@ -116,10 +144,11 @@ pub struct FactorDueResponse {
 pub async fn create(
     State(app): State<App>,
     client: Client,
+    headers: HeaderMap,
     Json(mut body): Json<Value>,
 ) -> Result<Response, Problem> {
     let method = take_method(&mut body)?;
-    throttle::enforce(&app.db, &[(&throttle::SIGN_IN, &throttle::address_key(client.address))]).await?;
+    throttle::enforce(&app.db, &[(limit_of(&method), &throttle::address_key(client.address))]).await?;
     match method.as_str() {
         "password" => {
             let body: PasswordSignIn = json::decode(body)?;
@@ -134,6 +163,12 @@ pub async fn create(
             let outcome = password::flow::sign_in(&app, &email, &body.password, wish, &client).await?;
             Ok(answer(&app, outcome, body.cookie))
         }
+        "passkey" => passkey::sign_in(&app, body, &client).await,
+        "totp" => second_factor::sign_in(&app, body, Expected::Totp, &client).await,
+        "recovery_code" => second_factor::sign_in(&app, body, Expected::RecoveryCode, &client).await,
+        "totp_enrolment" => second_factor::enrol(&app, body, &client).await,
+        "magic_link" => mailed::link_sign_in(&app, body, &client).await,
+        "email_code" => mailed::code_sign_in(&app, &headers, body, &client).await,
         _ => Err(unknown_method()),
     }
 }
@@ -170,12 +205,17 @@ pub async fn step_up(
             "A session that acts as somebody else cannot be stepped up.",
         ));
     }
-    throttle::enforce(&app.db, &[(&throttle::SIGN_IN, &throttle::address_key(client.address))]).await?;
+    throttle::enforce(&app.db, &[(limit_of(&method), &throttle::address_key(client.address))]).await?;
     let elevated = match method.as_str() {
         "password" => {
             let body: PasswordStepUp = json::decode(body)?;
             password::flow::step_up(&app, &live, &body.password, &client).await?
         }
+        "passkey" => passkey::step_up(&app, &live, body, &client).await?,
+        "totp" => second_factor::step_up(&app, body, Expected::Totp, &live, &client).await?,
+        "recovery_code" => second_factor::step_up(&app, body, Expected::RecoveryCode, &live, &client).await?,
+        "magic_link" => mailed::link_step_up(&app, &live, body, &client).await?,
+        "email_code" => mailed::code_step_up(&app, &live, &headers, body, &client).await?,
         _ => return Err(unknown_method()),
     };
     let by_cookie = sessions::cookie::carries(&app, &headers);
@@ -196,6 +236,16 @@ pub async fn step_up(
 pub enum StepUpRequest {
     /// The account's password.
     Password(PasswordStepUp),
+    /// A passkey.
+    Passkey(passkey::PasskeyStepUp),
+    /// A code from the authenticator app: the session has two factors from then on.
+    Totp(SecondFactorStepUp),
+    /// A recovery code: the same.
+    RecoveryCode(SecondFactorStepUp),
+    /// A mailed link.
+    MagicLink(mailed::MagicLinkStepUp),
+    /// A mailed code.
+    EmailCode(mailed::EmailCodeStepUp),
 }
 
 /// Step-up with the password of the session's owner.
@@ -218,8 +268,16 @@ fn take_method(body: &mut Value) -> Result<String, Problem> {
     }
 }
 
+/// What a method is limited by, per network address.
+fn limit_of(method: &str) -> &'static Limit {
+    match method {
+        "totp" | "recovery_code" | "totp_enrolment" => &throttle::SECOND_FACTOR,
+        _ => &throttle::SIGN_IN,
+    }
+}
+
 fn unknown_method() -> Problem {
-    Problem::invalid(vec![]).with_error("/method", "unknown_value", "must be `password`")
+    Problem::invalid(vec![]).with_error("/method", "unknown_value", "is not a method of this call")
 }
 
 /// 201 with the new session, or 202 with what is still due.
@@ -237,13 +295,24 @@ pub fn answer(app: &App, outcome: Outcome, cookie: bool) -> Response {
 
 /// 201 with the new session; its token in the body or in the cookie, never in both.
 pub fn respond(app: &App, signed_in: SignedIn, cookie: bool) -> Response {
-    let SignedIn { session, token, user, refresh_token } = signed_in;
+    respond_with(app, signed_in, cookie, None)
+}
+
+fn respond_with(
+    app: &App,
+    signed_in: SignedIn,
+    cookie: bool,
+    recovery_codes: Option<Vec<String>>,
+) -> Response {
+    let SignedIn { session, token, user, refresh_token, device } = signed_in;
     let set_cookie = cookie.then(|| sessions::cookie::header(app, &session, &token)).flatten();
+    let device = device.filter(|_| cookie).and_then(|device| sign_in::cookie::header(app, &device));
     let token = (!cookie).then(|| token.expose_secret().to_owned());
     let refresh_token = refresh_token.map(IssuedRefreshToken::from);
-    let body = CreateSessionResponse { session: CreatedSession { token, session }, user, refresh_token };
+    let session = CreatedSession { token, session };
+    let body = CreateSessionResponse { session, user, refresh_token, recovery_codes };
     let mut response = (StatusCode::CREATED, Json(body)).into_response();
-    if let Some(value) = set_cookie {
+    for value in set_cookie.into_iter().chain(device) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
     response

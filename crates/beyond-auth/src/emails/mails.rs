@@ -14,18 +14,32 @@ use crate::platform::db::Conn;
 use crate::platform::ids::VerificationId;
 use crate::platform::mail::outbox::{Claimed, Composed, Destination};
 use crate::platform::mail::worker::{Compose, ComposeError};
+use crate::settings::links::MailFrame;
 
 /// Outbox kind of the mail that lets a person prove an address.
 pub const VERIFY_EMAIL: &str = "verify_email";
-/// Outbox kind of the mail to somebody whose address was used to sign up again.
+/// The same for an address that is to stand beside others: another template.
+const ATTACH_EMAIL: &str = "attach_email";
+/// Outbox kind of the mail to somebody whose address was used to sign up again, or was named by another account.
 pub const ADDRESS_TAKEN: &str = "address_taken";
+/// The same where another account named it: another template.
+const ADDRESS_CLAIMED: &str = "address_claimed";
+/// Outbox kind of the mail that tells of a further proven address.
+pub const EMAIL_ADDED: &str = "email_added";
+/// Outbox kind of the mail that tells of an address that is gone.
+pub const EMAIL_REMOVED: &str = "email_removed";
+/// Outbox kind of the mail that tells the old primary address of the new one.
+pub const PRIMARY_CHANGED: &str = "primary_changed";
+
+/// How long a verification is valid.
+const VALID_HOURS: u32 = 24;
 
 /// Composes [`VERIFY_EMAIL`]: mints link and code now, so that neither ever waits in a queue.
 #[derive(Clone, Debug)]
 pub struct VerifyEmail {
     /// Authenticates the code.
     pub keyring: Keyring,
-    /// Base of the link: from configuration, never from a request.
+    /// Base of the link where the settings name none.
     pub public_url: Url,
 }
 
@@ -37,7 +51,7 @@ impl Compose for VerifyEmail {
     ) -> BoxFuture<'a, Result<Option<Composed>, ComposeError>> {
         Box::pin(async move {
             let Destination::Email(email_id) = &mail.destination else { return Ok(None) };
-            let Some((email, _)) = store::find(conn, *email_id).await? else { return Ok(None) };
+            let Some(email) = store::find(conn, *email_id).await? else { return Ok(None) };
             if email.verified_at.is_some() {
                 return Ok(None);
             }
@@ -46,13 +60,12 @@ impl Compose for VerifyEmail {
             let code = Code::draw();
             let mac = self.keyring.mac(CODE_PURPOSE, &code_message(id, &code));
             store::insert_verification(conn, id, email.id, &token.hash(), &mac).await?;
-            let mut link = self.public_url.join("/auth/verify-email")?;
-            link.set_fragment(Some(&format!("token={}", token.reveal().expose_secret())));
-            Ok(Some(Composed {
-                to: email.address,
-                template: VERIFY_EMAIL,
-                context: json!({ "link": link, "code": code.expose_secret(), "valid_for": "24 hours" }),
-            }))
+            let frame = MailFrame::load(conn, &self.public_url).await?;
+            let fragment = format!("token={}", token.reveal().expose_secret());
+            let link = frame.link("/auth/verify-email", Some(&fragment));
+            let context = json!({ "link": link, "code": code.expose_secret(), "hours": VALID_HOURS });
+            let template = if email.primary { VERIFY_EMAIL } else { ATTACH_EMAIL };
+            Ok(Some(Composed { to: email.address, template, context: frame.fill(context) }))
         })
     }
 }
@@ -60,7 +73,7 @@ impl Compose for VerifyEmail {
 /// Composes [`ADDRESS_TAKEN`].
 #[derive(Clone, Debug)]
 pub struct AddressTaken {
-    /// Base of the links.
+    /// Base of the links where the settings name none.
     pub public_url: Url,
 }
 
@@ -72,9 +85,46 @@ impl Compose for AddressTaken {
     ) -> BoxFuture<'a, Result<Option<Composed>, ComposeError>> {
         Box::pin(async move {
             let Destination::Email(email_id) = &mail.destination else { return Ok(None) };
-            let Some((email, _)) = store::find(conn, *email_id).await? else { return Ok(None) };
-            let context = json!({ "sign_in_url": self.public_url.join("/auth/sign-in")? });
-            Ok(Some(Composed { to: email.address, template: ADDRESS_TAKEN, context }))
+            let Some(email) = store::find(conn, *email_id).await? else { return Ok(None) };
+            let frame = MailFrame::load(conn, &self.public_url).await?;
+            let mut context = json!({ "sign_in_url": frame.link("/auth/sign-in", None) });
+            let attached = mail.payload["occasion"] == "attach";
+            if frame.settings.password.enabled && !attached {
+                context["reset_url"] = frame.link("/auth/reset-password", None).as_str().into();
+            }
+            let template = if attached { ADDRESS_CLAIMED } else { ADDRESS_TAKEN };
+            Ok(Some(Composed { to: email.address, template, context: frame.fill(context) }))
+        })
+    }
+}
+
+/// Composes [`EMAIL_ADDED`], [`EMAIL_REMOVED`] and [`PRIMARY_CHANGED`]: word of a change, with nothing to redeem.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Which of them.
+    pub template: &'static str,
+    /// Base of the link where the settings name none.
+    pub public_url: Url,
+}
+
+impl Compose for Notice {
+    fn compose<'a>(
+        &'a self,
+        conn: &'a mut Conn,
+        mail: &'a Claimed,
+    ) -> BoxFuture<'a, Result<Option<Composed>, ComposeError>> {
+        Box::pin(async move {
+            let to = match &mail.destination {
+                Destination::Email(id) => store::find(conn, *id).await?.map(|email| email.address),
+                Destination::Address(address) => Some(address.clone()),
+            };
+            let Some(to) = to else { return Ok(None) };
+            let frame = MailFrame::load(conn, &self.public_url).await?;
+            let context = json!({
+                "address": mail.payload["address"],
+                "account_url": frame.link("/auth/account", None),
+            });
+            Ok(Some(Composed { to, template: self.template, context: frame.fill(context) }))
         })
     }
 }

@@ -42,13 +42,13 @@ pub async fn lock_address(conn: &mut Conn, email: &str) -> Result<(), sqlx::Erro
 }
 
 /// The one verified row of an address.
-pub async fn find_verified(conn: &mut Conn, email: &Email) -> Result<Option<EmailRow>, sqlx::Error> {
+pub async fn find_verified(conn: &mut Conn, canonical: &str) -> Result<Option<EmailRow>, sqlx::Error> {
     sqlx::query_as!(
         EmailRow,
-        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary AS "primary",
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, canonical, is_primary AS "primary",
                   verified_at, created_at
            FROM auth.emails WHERE canonical = $1 AND verified_at IS NOT NULL"#,
-        email.canonical(),
+        canonical,
     )
     .fetch_optional(&mut *conn)
     .await
@@ -58,7 +58,7 @@ pub async fn find_verified(conn: &mut Conn, email: &Email) -> Result<Option<Emai
 pub async fn find_claim(conn: &mut Conn, email: &Email) -> Result<Option<EmailRow>, sqlx::Error> {
     sqlx::query_as!(
         EmailRow,
-        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary AS "primary",
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, canonical, is_primary AS "primary",
                   verified_at, created_at
            FROM auth.emails WHERE canonical = $1 AND verified_at IS NULL AND is_primary
            ORDER BY id DESC LIMIT 1"#,
@@ -68,34 +68,39 @@ pub async fn find_claim(conn: &mut Conn, email: &Email) -> Result<Option<EmailRo
     .await
 }
 
-/// One row, and its canonical form.
-pub async fn find(conn: &mut Conn, id: EmailId) -> Result<Option<(EmailRow, String)>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary, verified_at, created_at,
-                  canonical
+/// Whom an address stands for: its owner, or else the newest sign-up that claims it. One statement for all, so that
+/// its time tells nothing.
+pub async fn find_holder(conn: &mut Conn, email: &Email) -> Result<Option<EmailRow>, sqlx::Error> {
+    sqlx::query_as!(
+        EmailRow,
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, canonical, is_primary AS "primary",
+                  verified_at, created_at
+           FROM auth.emails WHERE canonical = $1 AND (verified_at IS NOT NULL OR is_primary)
+           ORDER BY verified_at IS NULL, id DESC LIMIT 1"#,
+        email.canonical(),
+    )
+    .fetch_optional(&mut *conn)
+    .await
+}
+
+/// One row.
+pub async fn find(conn: &mut Conn, id: EmailId) -> Result<Option<EmailRow>, sqlx::Error> {
+    sqlx::query_as!(
+        EmailRow,
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, canonical, is_primary AS "primary",
+                  verified_at, created_at
            FROM auth.emails WHERE id = $1"#,
         id.as_uuid(),
     )
     .fetch_optional(&mut *conn)
-    .await?;
-    Ok(row.map(|row| {
-        let email = EmailRow {
-            id: row.id,
-            user_id: row.user_id,
-            address: row.address,
-            primary: row.is_primary,
-            verified_at: row.verified_at,
-            created_at: row.created_at,
-        };
-        (email, row.canonical)
-    }))
+    .await
 }
 
 /// All rows of a user, the primary one first.
 pub async fn list(conn: &mut Conn, user: UserId) -> Result<Vec<EmailRow>, sqlx::Error> {
     sqlx::query_as!(
         EmailRow,
-        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, is_primary AS "primary",
+        r#"SELECT id AS "id: EmailId", user_id AS "user_id: UserId", address, canonical, is_primary AS "primary",
                   verified_at, created_at
            FROM auth.emails WHERE user_id = $1 ORDER BY is_primary DESC, id"#,
         user.as_uuid(),
@@ -118,18 +123,52 @@ pub async fn verify(conn: &mut Conn, id: EmailId) -> Result<bool, sqlx::Error> {
     Ok(result.rows_affected() == 1)
 }
 
-/// Removes every other claim on an address that has just been proven. Who loses the only address with it was
-/// a sign-up that never finished, and goes altogether.
-pub async fn delete_rival_claims(conn: &mut Conn, canonical: &str, owner: UserId) -> Result<(), sqlx::Error> {
+/// Removes an address and what is pending on it.
+pub async fn delete(conn: &mut Conn, id: EmailId) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM auth.emails WHERE id = $1", id.as_uuid()).execute(&mut *conn).await?;
+    Ok(())
+}
+
+/// Makes one address of a user the primary one.
+pub async fn set_primary(conn: &mut Conn, user: UserId, id: EmailId) -> Result<(), sqlx::Error> {
+    // Two statements: a unique index is checked row by row.
+    sqlx::query!(
+        "UPDATE auth.emails SET is_primary = false WHERE user_id = $1 AND is_primary",
+        user.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "UPDATE auth.emails SET is_primary = true WHERE id = $1 AND user_id = $2",
+        id.as_uuid(),
+        user.as_uuid()
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes all addresses of a user but one.
+pub async fn delete_others(conn: &mut Conn, user: UserId, id: EmailId) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM auth.emails WHERE user_id = $1 AND id <> $2", user.as_uuid(), id.as_uuid())
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
+}
+
+/// Ends every other claim on an address that has just been proven. Whose primary address it was claimed as, without
+/// ever proving another, was a sign-up that never finished, and goes altogether. An account that lives keeps its row,
+/// without what was mailed for it: it proves nothing, and its disappearance would tell that somebody has the address.
+pub async fn end_rival_claims(conn: &mut Conn, canonical: &str, owner: UserId) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH rivals AS (
-             DELETE FROM auth.emails
-             WHERE canonical = $1 AND user_id <> $2 AND verified_at IS NULL
-             RETURNING user_id)
+             SELECT id, user_id, is_primary FROM auth.emails
+             WHERE canonical = $1 AND user_id <> $2 AND verified_at IS NULL),
+         pending AS (
+             DELETE FROM auth.email_verifications v USING rivals r WHERE v.email_id = r.id AND v.used_at IS NULL)
          DELETE FROM auth.users u USING rivals r
-         WHERE u.id = r.user_id
-           AND NOT EXISTS (SELECT FROM auth.emails e
-                           WHERE e.user_id = u.id AND (e.canonical <> $1 OR e.verified_at IS NOT NULL))",
+         WHERE u.id = r.user_id AND r.is_primary
+           AND NOT EXISTS (SELECT FROM auth.emails e WHERE e.user_id = u.id AND e.verified_at IS NOT NULL)",
         canonical,
         owner.as_uuid(),
     )
@@ -223,12 +262,25 @@ pub async fn use_verification(conn: &mut Conn, id: VerificationId) -> Result<boo
     Ok(result.rows_affected() == 1)
 }
 
-/// Deletes the verifications of a user that could still be redeemed.
-pub async fn delete_pending(conn: &mut Conn, user: UserId, primary: bool) -> Result<(), sqlx::Error> {
+/// Deletes what was mailed to a user and could still be redeemed; `only` to one address. Without `primary`, the
+/// verification of the primary address stays.
+pub async fn delete_pending(
+    conn: &mut Conn,
+    user: UserId,
+    only: Option<EmailId>,
+    primary: bool,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "DELETE FROM auth.email_verifications v USING auth.emails e
-         WHERE e.id = v.email_id AND e.user_id = $1 AND v.used_at IS NULL AND ($2 OR NOT e.is_primary)",
+        "WITH addresses AS (
+             SELECT id, is_primary FROM auth.emails WHERE user_id = $1 AND ($2::uuid IS NULL OR id = $2)),
+         links AS (
+             DELETE FROM auth.magic_links l USING addresses a WHERE l.email_id = a.id AND l.used_at IS NULL),
+         resets AS (
+             DELETE FROM auth.password_resets r USING addresses a WHERE r.email_id = a.id AND r.used_at IS NULL)
+         DELETE FROM auth.email_verifications v USING addresses a
+         WHERE v.email_id = a.id AND v.used_at IS NULL AND ($3 OR NOT a.is_primary)",
         user.as_uuid(),
+        only.map(|id| id.as_uuid()),
         primary,
     )
     .execute(&mut *conn)

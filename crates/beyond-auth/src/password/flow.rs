@@ -2,7 +2,8 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::mails::PASSWORD_CHANGED;
+use super::breach;
+use super::mails::{PASSWORD_CHANGED, PASSWORD_REMOVED};
 use super::store;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
@@ -18,7 +19,7 @@ use crate::platform::mail::outbox::NewMail;
 use crate::sessions::flow::Elevated;
 use crate::sessions::{Live, Scope};
 use crate::settings::{self, Settings};
-use crate::sign_in::{self, Outcome, Proof, Wish};
+use crate::sign_in::{self, Outcome, Proof, Wish, devices};
 use crate::sign_out;
 use crate::users::{self, Standing};
 
@@ -34,6 +35,12 @@ pub enum Error {
     /// The account was banned or deleted meanwhile.
     #[error("the session has ended")]
     Ended,
+    /// Without the password nothing would be left to sign in with.
+    #[error("the password is the last way in")]
+    LastWayIn,
+    /// There is none to remove.
+    #[error("there is no password")]
+    NoPassword,
     /// Passwords are switched off.
     #[error("passwords are switched off")]
     Disabled,
@@ -48,8 +55,9 @@ pub enum Error {
     Database(#[from] sqlx::Error),
 }
 
-/// Checks a new password against the project's policy. `context` is what is easily known about its owner.
-pub fn check(
+/// Checks a new password against the project's policy, outside any transaction: somebody else may be asked. `context` is
+/// what is easily known about its owner.
+pub async fn check(
     app: &App,
     settings: &Settings,
     password: &str,
@@ -59,7 +67,11 @@ pub fn check(
     let service =
         settings.branding.name.as_deref().or_else(|| app.config.public_url.host_str()).unwrap_or_default();
     let context: Vec<&str> = context.iter().copied().chain([service]).collect();
-    check_policy(password, &policy, &context)
+    check_policy(password, &policy, &context)?;
+    match breach::check(app, settings, password).await {
+        Some(violation) => Err(vec![violation]),
+        None => Ok(()),
+    }
 }
 
 /// Hashes a new password; outside any transaction.
@@ -88,7 +100,7 @@ pub async fn sign_in(
     wish: Wish,
     client: &Client,
 ) -> Result<Outcome, sign_in::Error> {
-    let known = look_up(app, email).await?;
+    let known = look_up(app, email, client).await?;
     let verdict = app.hasher.verify(normalise(password.expose_secret()), known.hash.clone()).await?;
     let (Verdict::Match { needs_rehash }, Some(user_id), Some(hash)) = (verdict, known.user, known.hash)
     else {
@@ -132,8 +144,8 @@ pub async fn step_up(
     client: &Client,
 ) -> Result<Elevated, sign_in::Error> {
     let user = live.user.id;
-    let budget = user.as_uuid().into_bytes();
     let mut conn = app.db.acquire().await?;
+    let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
     let hash = store::find(&mut conn, user).await?;
     match limits::account_attempt(&mut conn, &budget).await? {
         Decision::Allowed { .. } => {}
@@ -157,7 +169,7 @@ pub async fn step_up(
 }
 
 /// Finds whom an address belongs to and charges one guess to that account, known or not.
-async fn look_up(app: &App, email: &Email) -> Result<Known, sign_in::Error> {
+async fn look_up(app: &App, email: &Email, client: &Client) -> Result<Known, sign_in::Error> {
     let mut conn = app.db.acquire().await?;
     let settings = settings::load(&mut conn).await?;
     if !settings.password.enabled {
@@ -167,18 +179,14 @@ async fn look_up(app: &App, email: &Email) -> Result<Known, sign_in::Error> {
     let user = emails::flow::find_owner(&mut conn, email, claims).await?;
     // Nobody's hash is looked for as well: a statement less would tell by its absence.
     let hash = store::find(&mut conn, user.unwrap_or_else(UserId::new)).await?;
-    let budget = budget_of(user, email);
+    let budget = match user {
+        Some(user) => devices::budget(&mut conn, &app.keyring, client, user).await?,
+        // A stranger's address counts for itself.
+        None => email.canonical().as_bytes().to_vec(),
+    };
     match limits::account_attempt(&mut conn, &budget).await? {
         Decision::Allowed { .. } => Ok(Known { settings, user, hash, budget }),
         limited @ Decision::Limited { .. } => Err(sign_in::Error::Limited(Box::new(limited.into()))),
-    }
-}
-
-/// Guesses are counted per account over all its addresses; a stranger's address counts for itself.
-fn budget_of(user: Option<UserId>, email: &Email) -> Vec<u8> {
-    match user {
-        Some(user) => user.as_uuid().as_bytes().to_vec(),
-        None => email.canonical().as_bytes().to_vec(),
     }
 }
 
@@ -217,10 +225,12 @@ pub async fn change(
     }
     let context: Vec<&str> =
         live.user.email.as_deref().into_iter().chain(live.user.name.as_deref()).collect();
-    check(app, &settings, new.expose_secret(), &context).map_err(Error::Policy)?;
+    drop(conn);
+    check(app, &settings, new.expose_secret(), &context).await.map_err(Error::Policy)?;
+    let mut conn = app.db.acquire().await?;
     let stored = store::find(&mut conn, user).await?;
+    let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
     if stored.is_some() {
-        let budget = user.as_uuid().into_bytes();
         match limits::account_attempt(&mut conn, &budget).await? {
             Decision::Allowed { .. } => {}
             limited @ Decision::Limited { .. } => return Err(Error::Limited(limited)),
@@ -240,10 +250,34 @@ pub async fn change(
     store::upsert(&mut tx, user, &hash).await?;
     sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
     emails::flow::cancel_pending(&mut tx, user, false).await?;
-    limits::clear_account(&mut tx, user.as_uuid().as_bytes()).await?;
+    limits::clear_account(&mut tx, &budget).await?;
     let event = Event::new("password.changed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event).await?;
-    tell(app, &mut tx, user, client).await?;
+    tell(app, &mut tx, PASSWORD_CHANGED, user, client).await?;
+    tx.commit().await?;
+    app.outbox.wake();
+    Ok(())
+}
+
+/// Removes the password, where another way in remains. Every other session ends; the owner gets a mail.
+pub async fn remove(app: &App, live: &Live, client: &Client) -> Result<(), Error> {
+    let user = live.user.id;
+    let mut tx = app.db.begin("password.remove").await?;
+    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+        return Err(Error::Ended);
+    }
+    let settings = settings::load(&mut tx).await?;
+    if !store::delete(&mut tx, user).await? {
+        return Err(Error::NoPassword);
+    }
+    if !users::flow::has_way_in(&mut tx, &settings, user).await? {
+        return Err(Error::LastWayIn);
+    }
+    sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
+    emails::flow::cancel_pending(&mut tx, user, false).await?;
+    let event = Event::new("password.removed", Actor::User(user)).session(live.session.id).from(client);
+    audit::record(&mut tx, event).await?;
+    tell(app, &mut tx, PASSWORD_REMOVED, user, client).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(())
@@ -262,14 +296,17 @@ async fn verify_current(
     }
 }
 
-/// Tells the owner at the primary address that the password is another one now.
-async fn tell(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<(), sqlx::Error> {
+/// Tells the owner at the primary address what has become of the password.
+async fn tell(
+    app: &App,
+    conn: &mut Conn,
+    kind: &'static str,
+    user: UserId,
+    client: &Client,
+) -> Result<(), sqlx::Error> {
     if let Some(email) = emails::flow::primary(conn, user).await? {
-        let mut mail = NewMail::to_email(PASSWORD_CHANGED, email).about(user);
-        if let Some(language) = &client.language {
-            mail.locale.clone_from(language);
-        }
-        app.outbox.enqueue(conn, mail).await?;
+        let mail = NewMail::to_email(kind, email).about(user);
+        app.outbox.enqueue(conn, mail.in_language(client.language.as_deref())).await?;
     }
     Ok(())
 }

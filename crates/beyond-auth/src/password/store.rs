@@ -1,7 +1,8 @@
-//! SQL on `auth.passwords`.
+//! SQL on `auth.passwords` and `auth.password_resets`.
 
+use crate::platform::crypto::token::SecretHash;
 use crate::platform::db::Conn;
-use crate::platform::ids::UserId;
+use crate::platform::ids::{EmailId, PasswordResetId, UserId};
 
 /// Reads a user's hash.
 pub async fn find(conn: &mut Conn, user: UserId) -> Result<Option<String>, sqlx::Error> {
@@ -34,4 +35,99 @@ pub async fn rehash(conn: &mut Conn, user: UserId, old: &str, new: &str) -> Resu
     .execute(&mut *conn)
     .await?;
     Ok(())
+}
+
+/// Removes a user's password; `false` when there was none.
+pub async fn delete(conn: &mut Conn, user: UserId) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!("DELETE FROM auth.passwords WHERE user_id = $1", user.as_uuid())
+        .execute(&mut *conn)
+        .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Notes that somebody asked for a reset, and ends what was asked for before at the same address. The row waits a day
+/// for its mail to leave.
+pub async fn insert_reset(
+    conn: &mut Conn,
+    id: PasswordResetId,
+    email: Option<EmailId>,
+) -> Result<(), sqlx::Error> {
+    let email = email.map(|id| id.as_uuid());
+    sqlx::query!("DELETE FROM auth.password_resets WHERE email_id = $1 AND used_at IS NULL", email)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!(
+        "INSERT INTO auth.password_resets (id, email_id, expires_at) VALUES ($1, $2, now() + interval '24 hours')",
+        id.as_uuid(),
+        email,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Stores what is mailed just now, in place of what an earlier attempt may have mailed; from here 30 minutes count.
+/// `false` when there is nothing to mail any more.
+pub async fn mint_reset(
+    conn: &mut Conn,
+    id: PasswordResetId,
+    secret: &SecretHash,
+) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "UPDATE auth.password_resets SET secret_hash = $2, expires_at = now() + interval '30 minutes'
+         WHERE id = $1 AND used_at IS NULL AND expires_at > now()",
+        id.as_uuid(),
+        secret.as_bytes(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// A reset that can still be redeemed.
+#[derive(Debug)]
+pub struct Pending {
+    /// Where the mail went.
+    pub email_id: EmailId,
+    /// SHA-256 of the link's secret.
+    pub secret_hash: Vec<u8>,
+}
+
+/// Finds a mailed reset by the id in its link.
+pub async fn find_reset(conn: &mut Conn, id: PasswordResetId) -> Result<Option<Pending>, sqlx::Error> {
+    sqlx::query_as!(
+        Pending,
+        r#"SELECT email_id AS "email_id!: EmailId", secret_hash AS "secret_hash!"
+           FROM auth.password_resets
+           WHERE id = $1 AND used_at IS NULL AND expires_at > now()
+             AND email_id IS NOT NULL AND secret_hash IS NOT NULL"#,
+        id.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await
+}
+
+/// Spends a reset. `false` when somebody else has just done so: single use is this one statement.
+pub async fn use_reset(conn: &mut Conn, id: PasswordResetId) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "UPDATE auth.password_resets SET used_at = now()
+         WHERE id = $1 AND used_at IS NULL AND expires_at > now()",
+        id.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// Deletes some resets that have ended; says how many.
+pub async fn purge_resets(conn: &mut Conn, limit: i64) -> Result<u64, sqlx::Error> {
+    let result = sqlx::query!(
+        "DELETE FROM auth.password_resets WHERE id IN (
+             SELECT id FROM auth.password_resets WHERE expires_at < now() - interval '1 day'
+             LIMIT $1 FOR UPDATE SKIP LOCKED)",
+        limit,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected())
 }

@@ -115,6 +115,10 @@ ids! {
     FactorId;
     /// A pending verification of an address; also the id part of its token.
     VerificationId;
+    /// A sign-in by mail that was asked for; also the id part of its tokens.
+    MagicLinkId;
+    /// A password reset that was asked for; also the id part of its token.
+    PasswordResetId;
     /// A queued mail.
     OutboxId;
     /// An entry of the audit log.
@@ -131,6 +135,10 @@ ids! {
     RefreshFamilyId;
     /// An organization.
     OrganizationId;
+    /// A passkey.
+    PasskeyId;
+    /// A challenge that waits for a passkey's answer.
+    ChallengeId;
 }
 
 #[cfg(test)]

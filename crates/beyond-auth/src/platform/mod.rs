@@ -8,5 +8,7 @@ pub mod ids;
 pub mod key_check;
 pub mod limits;
 pub mod mail;
+pub mod outbound;
+pub mod qr;
 pub mod sealed;
 pub mod telemetry;

@@ -56,7 +56,8 @@ async fn presented(parts: &request::Parts, app: &App) -> Result<SecretString, Pr
         Credential::Bearer(token) => Ok(token),
         Credential::Cookie(token) => {
             let reads = matches!(parts.method, Method::GET | Method::HEAD);
-            if reads || settings::flow::may_write(app, &parts.headers).await? {
+            // Boxed: the rare query would be moved about with every verification.
+            if reads || Box::pin(settings::flow::may_write(app, &parts.headers)).await? {
                 Ok(token)
             } else {
                 Err(Problem::new(
@@ -75,17 +76,22 @@ async fn presented(parts: &request::Parts, app: &App) -> Result<SecretString, Pr
 
 /// The step-up demand of RFC 9470 §3.
 pub fn step_up(max_age: u64) -> Problem {
-    let challenge = format!(
-        "Bearer error=\"insufficient_user_authentication\", \
-         error_description=\"A more recent authentication is required\", max_age=\"{max_age}\""
-    );
-    let problem = Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "insufficient_user_authentication",
-        "Present a credential again, then repeat the call.",
-    )
-    .with_member("max_age", max_age)
-    .with_member("acr_values", "aal1");
+    let asked =
+        format!("error_description=\"A more recent authentication is required\", max_age=\"{max_age}\"");
+    demand(&asked, "Present a credential again, then repeat the call.", "aal1")
+        .with_member("max_age", max_age)
+}
+
+/// The demand for a second factor, where the session has shown one only.
+pub fn second_factor_due() -> Problem {
+    let asked = "error_description=\"A second factor is required\", acr_values=\"aal2\"";
+    demand(asked, "Present a second factor, then repeat the call.", "aal2")
+}
+
+fn demand(asked: &str, detail: &'static str, acr: &'static str) -> Problem {
+    let challenge = format!("Bearer error=\"insufficient_user_authentication\", {asked}");
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "insufficient_user_authentication", detail)
+        .with_member("acr_values", acr);
     match HeaderValue::from_str(&challenge) {
         Ok(value) => problem.with_header(header::WWW_AUTHENTICATE, value),
         Err(_) => problem,

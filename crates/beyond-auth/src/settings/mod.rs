@@ -5,6 +5,7 @@
 //! reads the settings in its own transaction, so a change reaches every instance with its next request.
 
 pub mod flow;
+pub mod links;
 pub mod model;
 pub mod store;
 

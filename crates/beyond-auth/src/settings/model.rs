@@ -142,6 +142,9 @@ pub struct Password {
     pub enabled: bool,
     /// Shortest password, in code points.
     pub min_length: u32,
+    /// Whom to ask whether a password is known from a breach: a k-anonymity range API such as
+    /// `https://api.pwnedpasswords.com/range`, called with the first five digits of the SHA-1. Nobody where `null`.
+    pub breach_check_url: Option<String>,
 }
 
 /// On or off.
@@ -238,7 +241,7 @@ defaults! {
     RefreshTokens { idle_seconds: 14 * DAY, absolute_seconds: 30 * DAY, grace_seconds: 10 }
     Jwt { enabled: false, lifetime_seconds: 300, default_audience: None, custom_claims: Map::new() }
     SigningKeys { rotation_days: 90 }
-    Password { enabled: true, min_length: 8 }
+    Password { enabled: true, min_length: 8, breach_check_url: None }
     Switch { enabled: true }
     Mfa { policy: MfaPolicy::Optional }
     Traces { sample_allowed: 0.0, sample_denied: 1.0, retention_days: 30 }
@@ -304,6 +307,7 @@ impl Settings {
                 errors.push(pointer, "invalid_url", "must be an http or https URL");
             }
         };
+        url("/password/breach_check_url", self.password.breach_check_url.as_deref());
         url("/links/base_url", self.links.base_url.as_deref());
         url("/branding/logo_url", self.branding.logo_url.as_deref());
         if self.branding.name.as_deref().is_some_and(|name| {

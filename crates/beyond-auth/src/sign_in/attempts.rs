@@ -10,8 +10,8 @@ use crate::platform::crypto::token::{Attempt, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, UserId};
-use crate::settings::Settings;
 use crate::settings::model::MfaPolicy;
+use crate::settings::{self, Settings};
 
 /// Second factors that one attempt may be tried with.
 pub const MAX_TRIES: i16 = 5;
@@ -74,7 +74,7 @@ pub(super) async fn due(
     if settings.mfa.policy == MfaPolicy::Off {
         return Ok(None);
     }
-    let mut factors = store::factors(conn, user).await?;
+    let mut factors = usable(conn, settings, user).await?;
     if !required && !factors.contains(&Factor::Totp) {
         return Ok(None);
     }
@@ -84,6 +84,19 @@ pub(super) async fn due(
         factors.clear();
     }
     Ok(Some(Due { factors, enrolment_required }))
+}
+
+/// The second factors of a user that could be presented now.
+pub async fn factors_of(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
+    let settings = settings::load(conn).await?;
+    usable(conn, &settings, user).await
+}
+
+/// A passkey counts only where passkeys are switched on: or nobody who holds one could enrol anything else.
+async fn usable(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
+    let mut factors = store::factors(conn, user).await?;
+    factors.retain(|factor| *factor != Factor::Passkey || settings.passkeys.enabled);
+    Ok(factors)
 }
 
 /// Reads a presented token. `None` when it is unknown, spent, expired or tried too often.

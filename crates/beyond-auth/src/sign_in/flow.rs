@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::attempts;
+use super::devices::Device;
 use super::model::{Error, Outcome, Proof, SignedIn, Wish};
 use crate::audit::{self, Actor, Event};
 use crate::platform::crypto::token::Token;
@@ -93,7 +94,8 @@ pub(super) async fn mint(
         Some(family) => Some(refresh::flow::begin(conn, settings, &session, family, client).await?),
         None => None,
     };
-    Ok(SignedIn { session, token, user, refresh_token })
+    let device = Some(Device::draw(conn, user.id).await?);
+    Ok(SignedIn { session, token, user, refresh_token, device })
 }
 
 /// Counts a credential that the owner of a live session has just presented again. A passkey is a further factor; a
@@ -174,5 +176,5 @@ pub async fn impersonate(
         .from(client)
         .details(serde_json::json!({ "impersonator": impersonator }));
     audit::record(conn, event).await?;
-    Ok(SignedIn { session, token, user, refresh_token: None })
+    Ok(SignedIn { session, token, user, refresh_token: None, device: None })
 }

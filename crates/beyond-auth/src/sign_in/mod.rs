@@ -6,6 +6,8 @@
 //! factor is due is decided here too, and a half-finished sign-in ([`attempts`]) opens nothing but the way to it.
 
 pub mod attempts;
+pub mod cookie;
+pub mod devices;
 pub mod flow;
 pub mod model;
 pub mod renewal;

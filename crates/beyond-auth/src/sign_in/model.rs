@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::attempts::IssuedAttempt;
+use super::devices::Device;
 use crate::platform::crypto::password::HashError;
 use crate::platform::http::Problem;
 use crate::platform::ids::UserId;
@@ -54,6 +55,8 @@ pub struct SignedIn {
     pub user: User,
     /// Renews the session, where that was wished for.
     pub refresh_token: Option<Issued>,
+    /// The device it came from, where a person proved who they are: a browser is told, to be known again.
+    pub device: Option<Device>,
 }
 
 /// What a first factor leads to.

@@ -60,7 +60,7 @@ pub async fn renew(app: &App, presented: &SecretString, client: &Client) -> Resu
             Redeemed::Underivable => return Err(Error::Underivable),
         };
     tx.commit().await?;
-    Ok(SignedIn { session, token, user, refresh_token: Some(issued) })
+    Ok(SignedIn { session, token, user, refresh_token: Some(issued), device: None })
 }
 
 type Renewed = (Session, SecretString, refresh::Issued);

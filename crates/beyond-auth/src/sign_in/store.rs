@@ -1,4 +1,4 @@
-//! SQL on `auth.sign_in_attempts`, and which second factors a user has.
+//! SQL on `auth.sign_in_attempts`, and what a decision at the door reads of a user.
 
 use chrono::{DateTime, Utc};
 
@@ -13,14 +13,28 @@ pub async fn factors(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx:
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT FROM auth.totp_factors
                           WHERE user_id = $1 AND activated_at IS NOT NULL) AS "totp!",
+                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1) AS "passkey!",
                   EXISTS (SELECT FROM auth.totp_recovery_codes
                           WHERE user_id = $1 AND used_at IS NULL) AS "recovery_code!""#,
         user.as_uuid(),
     )
     .fetch_one(&mut *conn)
     .await?;
-    let has = [(row.totp, Factor::Totp), (row.recovery_code, Factor::RecoveryCode)];
+    let has =
+        [(row.totp, Factor::Totp), (row.passkey, Factor::Passkey), (row.recovery_code, Factor::RecoveryCode)];
     Ok(has.into_iter().filter_map(|(has, factor)| has.then_some(factor)).collect())
+}
+
+/// Tells one password of a user from the next; 0 where there is none.
+pub async fn password_epoch(conn: &mut Conn, user: UserId) -> Result<i64, sqlx::Error> {
+    let epoch = sqlx::query_scalar!(
+        r#"SELECT (extract(epoch FROM changed_at) * 1000000)::bigint AS "epoch!"
+           FROM auth.passwords WHERE user_id = $1"#,
+        user.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    Ok(epoch.unwrap_or(0))
 }
 
 /// Stores an attempt under the hash of its token's secret; answers when it ends.

@@ -11,7 +11,7 @@ use crate::platform::crypto::password::{HashError, PolicyViolation};
 use crate::platform::db::Conn;
 use crate::platform::http::{Client, throttle};
 use crate::platform::ids::{EmailId, UserId};
-use crate::platform::limits::{self, Decision, Limit};
+use crate::platform::limits::{self, Decision};
 use crate::platform::mail::outbox::NewMail;
 use crate::settings::{self, Settings};
 use crate::sign_in::{self, Outcome, Proof, Wish};
@@ -74,14 +74,15 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
     if !settings.sign_up.enabled {
         return Err(Error::Disabled);
     }
+    drop(conn);
     // The checks and the hash come before we look at the address, so they cost the same whoever owns it.
     if let Some(password) = &new.password {
-        check_password(app, &settings, &new, password)?;
+        check_password(app, &settings, &new, password).await?;
     }
+    let mut conn = app.db.acquire().await?;
     // Charged by what would send a mail, not by a password that must be chosen anew.
-    let mailbox = new.email.canonical().as_bytes();
-    let mails: [(&Limit, &[u8]); 2] = [(&throttle::MAILBOX_HOUR, mailbox), (&throttle::MAILBOX_DAY, mailbox)];
-    if let limited @ Decision::Limited { .. } = limits::take_all(&mut conn, &mails).await? {
+    let mailbox = throttle::mailbox(new.email.canonical());
+    if let limited @ Decision::Limited { .. } = limits::take_all(&mut conn, &mailbox).await? {
         return Err(Error::Limited(limited));
     }
     drop(conn);
@@ -110,7 +111,7 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
         let by = serde_json::json!({ "by": "sign_up" });
         (mail, Event::new("user.created", Actor::User(user)).details(by))
     };
-    app.outbox.enqueue(&mut tx, localised(mail, client)).await?;
+    app.outbox.enqueue(&mut tx, mail.in_language(client.language.as_deref())).await?;
     audit::record(&mut tx, event.from(client)).await?;
     let outcome = if open {
         let amr = if hash.is_some() { "pwd" } else { "user" };
@@ -124,7 +125,7 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
     Ok(outcome)
 }
 
-fn check_password(
+async fn check_password(
     app: &App,
     settings: &Settings,
     new: &NewUser,
@@ -135,7 +136,7 @@ fn check_password(
     }
     let context: Vec<&str> =
         [Some(new.email.address()), new.profile.name.as_deref()].into_iter().flatten().collect();
-    password::flow::check(app, settings, password.expose_secret(), &context).map_err(Error::Policy)
+    password::flow::check(app, settings, password.expose_secret(), &context).await.map_err(Error::Policy)
 }
 
 async fn create(conn: &mut Conn, new: &NewUser, hash: Option<&str>) -> Result<(UserId, EmailId), Error> {
@@ -145,11 +146,4 @@ async fn create(conn: &mut Conn, new: &NewUser, hash: Option<&str>) -> Result<(U
         password::flow::set(conn, user, hash).await?;
     }
     Ok((user, email))
-}
-
-fn localised(mut mail: NewMail, client: &Client) -> NewMail {
-    if let Some(language) = &client.language {
-        mail.locale.clone_from(language);
-    }
-    mail
 }

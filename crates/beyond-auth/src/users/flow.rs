@@ -9,6 +9,7 @@ use crate::audit::{self, Actor, Event};
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::UserId;
+use crate::settings::Settings;
 
 /// Why a user was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,22 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
 
 /// The first proof of an address: if somebody came in before it, everything planted since then goes.
 pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
-    store::forget_unproven_use(conn, id).await
+    store::forget_unproven_use(conn, id, false).await
+}
+
+/// The first proof of an address, by somebody who need not be the one who signed up: all that was set up before goes,
+/// the password included, whether anybody has come in with it or not.
+pub async fn forget_planted(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
+    store::forget_unproven_use(conn, id, true).await
+}
+
+/// Whether anything is left to begin a sign-in with, as the project's settings are now. Asked in the transaction that
+/// takes something away, behind [`lock_standing`].
+pub async fn has_way_in(conn: &mut Conn, settings: &Settings, id: UserId) -> Result<bool, sqlx::Error> {
+    let ways = store::ways_in(conn, id).await?;
+    Ok((ways.password && settings.password.enabled)
+        || (ways.passkey && settings.passkeys.enabled)
+        || (ways.mailbox && settings.magic_link.enabled))
 }
 
 /// A change of profile; fields that are `None` stay.

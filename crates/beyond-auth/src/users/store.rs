@@ -94,23 +94,51 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
     Ok(())
 }
 
-/// Where somebody came in before the first proof of an address, removes what may have been planted: sessions,
-/// half-finished sign-ins, refresh tokens, second factors and the password. Whoever proved the address sets a new one by reset.
-pub async fn forget_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
+/// Where somebody came in before the first proof of an address, or `always`, removes what may have been planted:
+/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the address
+/// sets a new one by reset.
+pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH used AS (
-             UPDATE auth.users SET used_unproven = false WHERE id = $1 AND used_unproven RETURNING id),
+             UPDATE auth.users SET used_unproven = false
+             WHERE id = $1 AND (used_unproven OR $2) RETURNING id),
          ended AS (DELETE FROM auth.sessions s USING used WHERE s.user_id = used.id),
          revoked AS (
              UPDATE auth.refresh_families f SET revoked_at = now(), revoked_because = 'revoked'
              FROM used WHERE f.user_id = used.id AND f.revoked_at IS NULL),
          attempts AS (DELETE FROM auth.sign_in_attempts a USING used WHERE a.user_id = used.id),
          codes AS (DELETE FROM auth.totp_recovery_codes c USING used WHERE c.user_id = used.id),
-         factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id)
+         factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id),
+         passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id)
          DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
         id.as_uuid(),
+        always,
     )
     .execute(&mut *conn)
     .await?;
     Ok(())
+}
+
+/// What a user could begin a sign-in with.
+#[derive(Clone, Copy, Debug)]
+pub struct WaysIn {
+    /// A password.
+    pub password: bool,
+    /// A passkey that opens the door alone.
+    pub passkey: bool,
+    /// An address where mail is read.
+    pub mailbox: bool,
+}
+
+/// Reads what a user could begin a sign-in with.
+pub async fn ways_in(conn: &mut Conn, id: UserId) -> Result<WaysIn, sqlx::Error> {
+    sqlx::query_as!(
+        WaysIn,
+        r#"SELECT EXISTS (SELECT FROM auth.passwords WHERE user_id = $1) AS "password!",
+                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1 AND user_verified) AS "passkey!",
+                  EXISTS (SELECT FROM auth.emails WHERE user_id = $1 AND verified_at IS NOT NULL) AS "mailbox!""#,
+        id.as_uuid(),
+    )
+    .fetch_one(&mut *conn)
+    .await
 }

@@ -27,9 +27,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
+    ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
+    ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
+    ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "totp", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
-    ("door", &["emails", "password", "refresh", "sessions", "settings", "sign_in", "users"]),
+    (
+        "door",
+        &[
+            "emails", "magic_link", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users",
+        ],
+    ),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
     (
         "admin",
@@ -37,12 +45,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "door",
             "emails",
+            "passkeys",
             "password",
             "sessions",
             "settings",
             "sign_in",
             "sign_out",
             "signing_keys",
+            "totp",
             "users",
         ],
     ),
@@ -68,8 +78,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.passwords", "the same statement"),
     ("users::store", "auth.sign_in_attempts", "the same statement"),
     ("users::store", "auth.totp_factors", "the same statement"),
+    ("users::store", "auth.passkeys", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
+    ("emails::store", "auth.magic_links", "whatever was mailed to an address ends in one statement"),
+    ("emails::store", "auth.password_resets", "the same statement"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
     ("sessions::store", "auth.revocations", "the feed of what sessions and users leave behind"),
 ];
@@ -101,8 +114,12 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("argon2", &["platform::crypto"]),
     ("aws_lc_rs::digest", &["dev", "platform"]),
     ("aws_lc_rs", &["platform::crypto"]),
+    // What authenticators write is read in one room.
+    ("ciborium", &["passkeys::ceremony", "platform::crypto"]),
     ("getrandom", &["platform::crypto"]),
     ("lettre", &["app", "dev", "platform::config", "platform::mail"]),
+    ("qrcode", &["platform::qr"]),
+    ("totp_rs", &["platform::crypto"]),
     ("minijinja", &["dev", "pages", "platform::mail"]),
     ("reqwest", &["cli", "dev", "platform::config", "platform::outbound"]),
     // HTTP stops at the edge: flows, models and stores know nothing of it.

@@ -47,7 +47,7 @@ impl Compose for Codes {
             }
             let code = self.0.fetch_add(1, Ordering::Relaxed).to_string();
             let link = format!("https://auth.example.org/verify-email#token=ev_{code}");
-            let context = json!({ "code": code, "link": link, "valid_for": "24 hours" });
+            let context = json!({ "code": code, "link": link, "hours": 24 });
             Ok(Some(Composed { to: to.clone(), template: "verify_email", context }))
         })
     }

@@ -151,12 +151,12 @@ async fn what_an_instance_acknowledged_outlives_its_sudden_death() {
         let mut victim = Victim::start(&app).await;
         let mut revokers = Vec::new();
         let mut rotators = Vec::new();
-        let mut exchangers = Vec::new();
+        let mut exchanging = Vec::new();
         for _ in 0..CLIENTS {
             let http = victim.http.clone();
             revokers.push(tokio::spawn(revoke(http.clone(), devices(&app, &person, 4).await)));
             rotators.push(tokio::spawn(rotate(http.clone(), Device::sign_in(&app, &person).await.refresh)));
-            exchangers.push(tokio::spawn(exchange(http, Device::sign_in(&app, &person).await.session)));
+            exchanging.push(tokio::spawn(exchange(http, Device::sign_in(&app, &person).await.session)));
         }
         // Spread over the whole time, and never twice the same.
         let jitter = u64::from(std::process::id()) * 31 + death * 17;
@@ -193,7 +193,7 @@ async fn what_an_instance_acknowledged_outlives_its_sudden_death() {
         let keys = app.http.get("/v1/jwks.json").await.expect(200);
         let known: Vec<&str> =
             keys["keys"].as_array().unwrap().iter().filter_map(|key| key["kid"].as_str()).collect();
-        for jwts in join_all(exchangers).await {
+        for jwts in join_all(exchanging).await {
             for jwt in jwts.unwrap() {
                 let kid = key_id(&jwt);
                 assert!(known.contains(&kid.as_str()), "{kid} signed, but is not among {known:?}");

@@ -8,9 +8,13 @@ use http::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use crate::passkeys;
 use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD, Person};
+use crate::support::authenticator::Authenticator;
 use crate::support::client::{Answer, Http};
+use crate::support::mailed;
+use crate::support::otp_app::enrol;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +37,18 @@ enum Id {
     Session,
     /// A refresh token of another user.
     RefreshToken,
+    /// An address of another user.
+    Email,
     /// A key that signs JWTs.
     SigningKey,
+    /// A passkey of another user.
+    Passkey,
     /// Another user.
     User,
+    /// A second factor of another user.
+    Factor,
+    /// Another user and a second factor of that one.
+    UserFactor,
 }
 
 /// One operation: method, path, who may call it, whose id is in the path, a body that would be accepted.
@@ -80,6 +92,14 @@ const CASES: &[Case] = &[
     // Its credential is no session; see refresh.rs.
     ("POST", "/v1/refresh-tokens/rotations", Public, Id::None, none),
     ("GET", "/v1/users/me/emails", Session, Id::None, none),
+    ("POST", "/v1/users/me/emails", Fresh, Id::None, || json!({ "email": "more@example.com" })),
+    ("DELETE", "/v1/users/me/emails/{id}", Fresh, Id::Email, none),
+    ("PUT", "/v1/users/me/emails/{id}/primary", Fresh, Id::Email, none),
+    ("POST", "/v1/users/me/emails/{id}/verifications", Session, Id::Email, none),
+    ("POST", "/v1/magic-links", Public, Id::None, none),
+    ("POST", "/v1/password-resets", Public, Id::None, none),
+    ("POST", "/v1/password-resets/redemptions", Public, Id::None, none),
+    ("DELETE", "/v1/users/me/password", Fresh, Id::None, none),
     ("POST", "/v1/email-verifications/redemptions", Public, Id::None, none),
     (
         "PUT",
@@ -88,7 +108,21 @@ const CASES: &[Case] = &[
         Id::None,
         || json!({ "current_password": PASSWORD, "password": "nine loud mountains" }),
     ),
+    ("GET", "/v1/users/me/factors", Session, Id::None, none),
+    ("POST", "/v1/users/me/factors", Fresh, Id::None, || json!({ "name": "Eve's" })),
+    ("PATCH", "/v1/users/me/factors/{id}", Fresh, Id::Factor, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/users/me/factors/{id}", Fresh, Id::Factor, || json!({ "code": "123456" })),
+    ("POST", "/v1/users/me/factors/{id}/activations", Session, Id::Factor, || json!({ "code": "123456" })),
+    ("GET", "/v1/users/me/recovery-codes", Session, Id::None, none),
+    ("POST", "/v1/users/me/recovery-codes", Fresh, Id::None, none),
     ("POST", "/v1/password-checks", Public, Id::None, none),
+    ("POST", "/v1/users/me/passkeys/registration-options", Fresh, Id::None, || json!({})),
+    ("POST", "/v1/users/me/passkeys", Fresh, Id::None, none),
+    ("GET", "/v1/users/me/passkeys", Session, Id::None, none),
+    ("PATCH", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, none),
+    ("POST", "/v1/passkeys/authentication-options", Public, Id::None, none),
+    ("GET", "/.well-known/webauthn", Public, Id::None, none),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -98,6 +132,9 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/admin/users/{id}/ban", Admin, Id::User, none),
     ("DELETE", "/v1/admin/users/{id}/sessions", Admin, Id::User, none),
     ("POST", "/v1/admin/users/{id}/impersonations", Admin, Id::User, || json!({ "actor": "Eve" })),
+    ("DELETE", "/v1/admin/users/{id}/passkeys/{passkey_id}", Admin, Id::User, none),
+    ("GET", "/v1/admin/users/{id}/factors", Admin, Id::User, none),
+    ("DELETE", "/v1/admin/users/{id}/factors/{factor_id}", Admin, Id::UserFactor, none),
     ("GET", "/v1/admin/signing-keys", Admin, Id::None, none),
     ("POST", "/v1/admin/signing-keys/rotations", Admin, Id::None, || json!({ "immediate": true })),
     ("DELETE", "/v1/admin/signing-keys/{kid}", Admin, Id::SigningKey, none),
@@ -152,20 +189,40 @@ struct World {
     ada: Person,
     adas_session: String,
     adas_refresh_token: String,
+    adas_factor: String,
+    adas_email: String,
     signing_key: String,
+    adas_passkey: String,
 }
 
 impl World {
     async fn new() -> Self {
         let app = TestApp::start().await;
-        let (ada, eve) = (app.person("ada@example.com").await, app.person("eve@example.com").await);
+        let ada = app.person("ada@example.com").await;
+        let passkey = passkeys::register(&ada, &mut Authenticator::new(&app)).await;
+        let adas_passkey = passkey["id"].as_str().unwrap().to_owned();
+        let (adas_factor, device) = enrol(&ada.http).await;
+        let path = format!("/v1/users/me/factors/{adas_factor}/activations");
+        ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+        let eve = app.person("eve@example.com").await;
         let current = ada.http.get("/v1/sessions/current").await.expect(200);
         let adas_session = current["session"]["id"].as_str().unwrap().to_owned();
         let made = ada.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
         let adas_refresh_token = made["refresh_token"]["id"].as_str().unwrap().to_owned();
+        let adas_email = mailed::add_proven(&app, &ada.http, "ada.second@example.com").await;
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
-        Self { app, eve, ada, adas_session, adas_refresh_token, signing_key }
+        Self {
+            app,
+            eve,
+            ada,
+            adas_session,
+            adas_refresh_token,
+            adas_factor,
+            adas_email,
+            adas_passkey,
+            signing_key,
+        }
     }
 
     async fn call(&self, http: &Http, case: &Case, decorate: impl FnOnce(Request) -> Request) -> Answer {
@@ -174,8 +231,12 @@ impl World {
             Id::None => (*path).to_owned(),
             Id::Session => path.replace("{id}", &self.adas_session),
             Id::RefreshToken => path.replace("{id}", &self.adas_refresh_token),
+            Id::Email => path.replace("{id}", &self.adas_email),
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
-            Id::User => path.replace("{id}", &self.ada.id),
+            Id::Passkey => path.replace("{id}", &self.adas_passkey),
+            Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
+            Id::Factor => path.replace("{id}", &self.adas_factor),
+            Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
         };
         // Parameters that would be accepted, so that nothing but the missing right refuses.
         let path = if (*method, path.as_str()) == ("DELETE", "/v1/sessions") {
@@ -197,9 +258,19 @@ impl World {
         assert_eq!(current["user"]["name"], Value::Null);
         let tokens = self.ada.http.get("/v1/refresh-tokens").await.expect(200);
         assert_eq!(tokens["data"].as_array().unwrap().len(), 1);
+        let factors = self.ada.http.get("/v1/users/me/factors").await.expect(200);
+        assert_eq!(factors["data"][0]["id"], self.adas_factor.as_str());
+        assert_eq!(factors["data"][0]["name"], Value::Null);
+        let codes = self.ada.http.get("/v1/users/me/recovery-codes").await.expect(200);
+        assert_eq!(codes["remaining"], 10);
+        let emails = self.ada.http.get("/v1/users/me/emails").await.expect(200);
+        assert_eq!(emails["data"].as_array().unwrap().len(), 2);
+        assert_eq!(emails["data"][0]["address"], "ada@example.com");
         let keys = self.app.admin.get("/v1/admin/signing-keys").await.expect(200);
         assert_eq!(keys["data"].as_array().unwrap().len(), 1);
         assert_eq!(keys["data"][0]["state"], "active");
+        let passkeys = self.ada.http.get("/v1/users/me/passkeys").await.expect(200);
+        assert_eq!(passkeys["data"][0]["name"], "Passkey");
         let users = self.app.admin.get("/v1/admin/users").await.expect(200);
         assert_eq!(users["data"].as_array().unwrap().len(), 2);
         assert!(users["data"].as_array().unwrap().iter().all(|user| user["banned_at"].is_null()));
@@ -336,7 +407,12 @@ async fn an_id_in_the_path_opens_nothing_of_somebody_else() {
         {
             let path = case.1.replace("{id}", id);
             let method = Method::from_bytes(case.0.as_bytes()).unwrap();
-            let missing = world.eve.http.send(world.eve.http.request(method, &path)).await;
+            let mut request = world.eve.http.request(method, &path);
+            let body = (case.4)();
+            if !body.is_null() {
+                request = request.json(&body);
+            }
+            let missing = world.eve.http.send(request).await;
             assert_eq!(missing.problem(404), "not_found", "{} {path}", case.0);
         }
         tried += 1;
@@ -373,7 +449,9 @@ async fn who_acts_as_somebody_else_does_nothing_that_takes_the_person() {
     let acting = world.app.admin.post(&path, json!({ "actor": "support" })).await.expect(201);
     let acting = world.app.http.with_bearer(acting["session"]["token"].as_str().unwrap());
     acting.get("/v1/users/me").await.expect(200);
-    for case in CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/verifications")) {
+    for case in
+        CASES.iter().filter(|(_, path, who, ..)| *who == Fresh || path.ends_with("/current/verifications"))
+    {
         let answer = world.call(&acting, case, same).await;
         assert_eq!(answer.problem(403), "impersonated_session", "{} {}", case.0, case.1);
     }

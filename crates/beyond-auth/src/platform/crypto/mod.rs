@@ -1,7 +1,10 @@
-//! Everything cryptographic: randomness, tokens, sealing, signing, password hashing.
+//! Everything cryptographic: randomness, tokens, sealing, signing, password hashing, public keys of authenticators.
 
+pub mod cose;
 pub mod envelope;
 pub mod jwt;
 pub mod password;
 pub mod random;
+pub mod recovery_code;
 pub mod token;
+pub mod totp;

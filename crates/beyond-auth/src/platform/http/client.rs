@@ -6,9 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request};
 use ipnet::IpNet;
+use secrecy::SecretString;
+
+use super::credentials;
 
 /// The peer's address, user agent and request id, for limits, audit and session lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Client {
     /// The address that the request came from, seen through trusted proxies only.
     pub address: IpAddr,
@@ -16,6 +19,8 @@ pub struct Client {
     pub user_agent: Option<String>,
     /// First language of `Accept-Language`, primary subtag only, such as `en`.
     pub language: Option<String>,
+    /// What the browser keeps to be known again, as it was presented.
+    pub device: Option<SecretString>,
     /// The id of this request in logs and problems.
     pub request_id: String,
 }
@@ -32,7 +37,8 @@ impl Client {
             .and_then(|value| value.split([',', ';', '-']).next())
             .map(|value| value.trim().to_ascii_lowercase())
             .filter(|value| (2..=3).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_lowercase()));
-        Self { address: address(headers, peer.ip(), trusted), user_agent, language, request_id }
+        let (address, device) = (address(headers, peer.ip(), trusted), credentials::device(headers));
+        Self { address, user_agent, language, device, request_id }
     }
 }
 
@@ -73,6 +79,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
             address: IpAddr::from([0, 0, 0, 0]),
             user_agent: None,
             language: None,
+            device: None,
             request_id: String::new(),
         }))
     }

@@ -12,6 +12,24 @@ pub const SESSION_COOKIE: &str = "__Host-beyond_session";
 /// Name of the session cookie in development over plain http, where browsers drop Secure cookies.
 pub const INSECURE_SESSION_COOKIE: &str = "beyond_session";
 
+/// Name of the cookie by which an account knows a browser again, over https.
+const DEVICE_COOKIE: &str = "__Host-beyond_device";
+/// The same in development over plain http.
+const INSECURE_DEVICE_COOKIE: &str = "beyond_device";
+
+/// The device cookie's name for a deployment reached at `public_url`.
+pub fn device_cookie_name(public_url: &Url) -> &'static str {
+    if public_url.scheme() == "https" { DEVICE_COOKIE } else { INSECURE_DEVICE_COOKIE }
+}
+
+/// The first device cookie, under either name: its value is authenticated and bound to an account, so one that a
+/// sibling domain has planted is worth nothing.
+pub(super) fn device(headers: &HeaderMap) -> Option<SecretString> {
+    let value = cookies(headers, DEVICE_COOKIE).next();
+    let value = value.or_else(|| cookies(headers, INSECURE_DEVICE_COOKIE).next())?;
+    Some(SecretString::from(std::str::from_utf8(value).ok()?))
+}
+
 /// The session cookie's name for a deployment reached at `public_url`.
 pub fn session_cookie_name(public_url: &Url) -> &'static str {
     if public_url.scheme() == "https" { SESSION_COOKIE } else { INSECURE_SESSION_COOKIE }
@@ -40,19 +58,22 @@ pub enum Credential {
 /// Reads the credential. Two different ones are refused: guessing which was meant is how confused
 /// deputies are made.
 pub fn read(headers: &HeaderMap, cookie_name: &str) -> Result<Credential, Problem> {
-    let bearer = bearer(headers)?;
-    let mut cookies = cookies(headers, cookie_name);
-    let cookie = cookies.next();
-    if cookies.any(|further| Some(further) != cookie) {
-        return Err(ambiguous());
-    }
-    let cookie = cookie.map(|value| SecretString::from(&*String::from_utf8_lossy(value)));
-    match (bearer, cookie) {
+    match (bearer(headers)?, cookie(headers, cookie_name)?) {
         (Some(bearer), Some(cookie)) if bearer.expose_secret() != cookie.expose_secret() => Err(ambiguous()),
         (Some(bearer), _) => Ok(Credential::Bearer(bearer)),
         (None, Some(cookie)) => Ok(Credential::Cookie(cookie)),
         (None, None) => Ok(Credential::None),
     }
+}
+
+/// The one value of a cookie; two different ones are refused.
+pub fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<SecretString>, Problem> {
+    let mut cookies = cookies(headers, name);
+    let cookie = cookies.next();
+    if cookies.any(|further| Some(further) != cookie) {
+        return Err(ambiguous());
+    }
+    Ok(cookie.map(|value| SecretString::from(&*String::from_utf8_lossy(value))))
 }
 
 /// The values sent under exactly that cookie name, byte for byte.

@@ -9,6 +9,8 @@ use crate::platform::limits::{self, Decision, Limit};
 
 /// Sign-ins, by network address.
 pub const SIGN_IN: Limit = Limit { name: "sign_in", per: Duration::from_mins(1), max: 20 };
+/// Second factors, by network address.
+pub const SECOND_FACTOR: Limit = Limit { name: "second_factor", per: Duration::from_mins(1), max: 10 };
 /// Sign-ups, by network address.
 pub const SIGN_UP: Limit = Limit { name: "sign_up", per: Duration::from_hours(1), max: 10 };
 /// Redemptions of links and codes, by network address.
@@ -18,10 +20,19 @@ pub const REDEMPTION: Limit = Limit { name: "redemption", per: Duration::from_mi
 pub const ROTATION: Limit = Limit { name: "refresh_token_rotation", per: Duration::from_mins(1), max: 300 };
 /// Password checks while typing, by network address.
 pub const PASSWORD_CHECK: Limit = Limit { name: "password_check", per: Duration::from_mins(1), max: 60 };
+/// Challenges for passkeys, by network address: every sign-in page that is opened asks for one.
+pub const PASSKEY_OPTIONS: Limit = Limit { name: "passkey_options", per: Duration::from_mins(1), max: 60 };
+/// Requests that send a mail, by network address.
+pub const MAIL_SENDING: Limit = Limit { name: "mail_sending", per: Duration::from_hours(1), max: 10 };
 /// Mails to one mailbox in an hour, whoever asked for them.
 pub const MAILBOX_HOUR: Limit = Limit { name: "mailbox_hour", per: Duration::from_hours(1), max: 5 };
 /// Mails to one mailbox in a day, whoever asked for them.
 pub const MAILBOX_DAY: Limit = Limit { name: "mailbox_day", per: Duration::from_hours(24), max: 20 };
+
+/// What is charged for a mail to an address, by its canonical form.
+pub fn mailbox(canonical: &str) -> [(&'static Limit, &[u8]); 2] {
+    [(&MAILBOX_HOUR, canonical.as_bytes()), (&MAILBOX_DAY, canonical.as_bytes())]
+}
 
 /// By what an address is counted: itself, or its /64 in IPv6.
 pub fn address_key(address: IpAddr) -> Vec<u8> {

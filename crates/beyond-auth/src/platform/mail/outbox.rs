@@ -71,6 +71,15 @@ impl NewMail {
         self
     }
 
+    /// Says in which language; English where nothing is known.
+    #[must_use]
+    pub fn in_language(mut self, language: Option<&str>) -> Self {
+        if let Some(language) = language {
+            language.clone_into(&mut self.locale);
+        }
+        self
+    }
+
     /// Adds a payload.
     #[must_use]
     pub fn with_payload(mut self, payload: Value) -> Self {

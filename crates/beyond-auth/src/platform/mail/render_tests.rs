@@ -28,26 +28,45 @@ impl Drop for Folder {
 
 fn verify_email(product_name: &str) -> Value {
     json!({
-        "product_name": product_name, "code": "271828", "valid_for": "24 hours",
+        "product_name": product_name, "code": "271828", "hours": 24,
         "link": "https://auth.example.org/verify-email#token=ev_1",
     })
 }
 
+/// Locales that are complete.
+const LOCALES: [&str; 2] = ["de", "en"];
+
 #[test]
 fn every_embedded_template_has_all_parts_an_example_and_its_links_in_both_parts() {
     let templates = embedded();
-    assert_eq!(templates.names().collect::<Vec<_>>(), ["address_taken", "password_changed", "verify_email"]);
-    for name in templates.names() {
+    assert!(templates.names().count() >= 17);
+    for (name, locale) in templates.names().flat_map(|name| LOCALES.map(|locale| (name, locale))) {
         let sample = &templates.samples[name];
-        let mail = templates.preview(name, "en", "Example Shop").unwrap();
-        assert!(mail.subject.contains("Example Shop"), "{name}: {}", mail.subject);
-        assert!(!mail.text.contains(['{', '<']), "{name}: {}", mail.text);
-        assert!(mail.html.starts_with("<!doctype html>"), "{name}");
+        let mail = templates.preview(name, locale, "Example Shop").unwrap();
+        assert!(mail.subject.contains("Example Shop"), "{locale}/{name}: {}", mail.subject);
+        assert!(!mail.text.contains(['{', '<']), "{locale}/{name}: {}", mail.text);
+        assert!(!mail.text.contains("\n\n\n"), "{locale}/{name} has gaps: {}", mail.text);
+        assert!(mail.html.starts_with("<!doctype html>"), "{locale}/{name}");
+        assert!(mail.html.contains(&format!("<html lang=\"{locale}\">")), "{locale}/{name}");
         for (key, value) in sample.as_object().unwrap() {
-            let value = value.as_str().unwrap();
-            assert!(mail.text.contains(value), "{name}: the text lacks {key}");
-            assert!(mail.html.replace("&#x2f;", "/").contains(value), "{name}: the HTML lacks {key}");
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert!(mail.text.contains(&value), "{locale}/{name}: the text lacks {key}");
+            assert!(
+                mail.html.replace("&#x2f;", "/").contains(&value),
+                "{locale}/{name}: the HTML lacks {key}"
+            );
         }
+    }
+}
+
+#[test]
+fn every_embedded_template_is_there_in_every_language() {
+    let templates = embedded();
+    for (name, locales) in &templates.locales {
+        assert!(locales.iter().eq(LOCALES), "{name}: {locales:?}");
+        // A translation says something else than the original.
+        let [de, en] = LOCALES.map(|locale| templates.preview(name, locale, "Example Shop").unwrap());
+        assert!(de.subject != en.subject && de.text != en.text && de.html != en.html, "{name}");
     }
 }
 
@@ -122,7 +141,7 @@ fn an_unknown_template_is_an_error() {
 #[test]
 fn an_unknown_locale_falls_back_to_english() {
     let templates = embedded();
-    for locale in ["de", "de-AT", "", "../../etc"] {
+    for locale in ["fr", "fr-CA", "", "../../etc"] {
         assert_eq!(
             templates.render("verify_email", locale, &verify_email("Shop")).unwrap(),
             templates.render("verify_email", "en", &verify_email("Shop")).unwrap()
@@ -196,7 +215,7 @@ fn a_file_that_replaces_nothing_is_refused() {
 
 #[test]
 fn an_incomplete_template_in_another_locale_is_refused() {
-    let folder = Folder::with(&[("de/verify_email/subject.txt", "Bitte bestätigen")]);
+    let folder = Folder::with(&[("fr/verify_email/subject.txt", "Confirmez")]);
     assert!(matches!(Templates::load(Some(&folder.0)), Err(LoadError::Missing { .. })));
 }
 

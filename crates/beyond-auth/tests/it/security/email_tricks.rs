@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{OTHER_PASSWORD, count, sign_in, sign_up};
 use crate::support::TestApp;
 use crate::support::app::PASSWORD;
+use crate::support::mailed::{add_proven, ask_link, ask_reset};
 
 #[tokio::test]
 async fn an_address_that_could_mean_another_is_refused() {
@@ -51,6 +52,14 @@ async fn an_address_that_could_mean_another_is_refused() {
         let answer = app.admin.post("/v1/admin/users", json!({ "email": email })).await;
         assert_eq!(answer.problem(422), "validation_failed", "{email:?}");
         sign_in(&app.stranger(), email, PASSWORD).await.problem(422);
+        for path in ["/v1/magic-links", "/v1/password-resets"] {
+            let answer = app.stranger().post(path, json!({ "email": email })).await;
+            assert_eq!(
+                (answer.problem(422), answer.pointer()),
+                ("validation_failed".into(), "/email".into()),
+                "{email:?}"
+            );
+        }
     }
     let nul = sign_up(&app.stranger(), "ada@example.com\0", PASSWORD).await;
     assert_eq!((nul.problem(422), nul.pointer()), ("validation_failed".into(), "/email".into()));
@@ -79,4 +88,43 @@ async fn every_spelling_of_an_address_reaches_its_one_owner() {
         assert_eq!(app.sign_in(email, PASSWORD).await.id, kay.id);
     }
     assert_eq!(count(&app, "SELECT count(*) FROM auth.users").await, 1);
+}
+
+#[tokio::test]
+async fn whatever_the_spelling_mail_goes_to_the_stored_address() {
+    let app = TestApp::start().await;
+    let kay = app.person("Kay@xn--bcher-kva.example").await;
+    add_proven(&app, &kay.http, "kay@example.com").await;
+    for (stored, spellings) in [
+        (
+            "Kay@xn--bcher-kva.example",
+            [
+                "KAY@B\u{dc}CHER.EXAMPLE",
+                "kay@bu\u{308}cher.example",
+                "kay\u{ff20}xn--bcher-kva\u{ff0e}example",
+            ],
+        ),
+        ("kay@example.com", ["KAY@EXAMPLE.COM", "\u{212a}ay@example\u{3002}com", "kay@ex\u{ad}ample.com"]),
+    ] {
+        for spelling in spellings {
+            super::forget_attempts(&app).await;
+            app.mailbox.clear();
+            ask_link(&app.stranger(), spelling).await;
+            ask_reset(&app.stranger(), spelling).await;
+            for prefix in ["ml_", "pwr_"] {
+                let mark = format!("#token={prefix}");
+                let mail = app.mailbox.wait_until(|mail| mail.text.contains(&mark)).await.unwrap();
+                assert_eq!(mail.to, stored, "{spelling}");
+            }
+        }
+    }
+    // A domain that only looks the same is another one, of which nobody has an account.
+    super::forget_attempts(&app).await;
+    app.mailbox.clear();
+    for lookalike in ["kay@b\u{fc}ch\u{435}r.example", "kay@ex\u{430}mple.com"] {
+        ask_link(&app.stranger(), lookalike).await;
+        ask_reset(&app.stranger(), lookalike).await;
+    }
+    app.person("behind@example.com").await;
+    assert!(app.mailbox.received().iter().all(|mail| mail.to == "behind@example.com"));
 }

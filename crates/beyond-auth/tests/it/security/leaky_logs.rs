@@ -13,6 +13,7 @@ use super::{
     wrong_code,
 };
 use crate::support::app::{ADMIN_SECRET, PASSWORD};
+use crate::support::mailed::{ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, redeem_reset};
 use crate::support::proxy::Weather;
 
 /// Collects what is logged.
@@ -57,6 +58,17 @@ async fn the_most_talkative_log_of_a_full_journey_holds_no_secret() {
     let body = json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD });
     ada.http.put("/v1/users/me/password", body).await.expect(204);
 
+    let asked = ask_link(&app.stranger(), "ada@example.com").await;
+    let link_mail = kind_to(&app, "ada@example.com", "ml_").await;
+    let (link, link_code) = (token_in(&link_mail), link_mail.code().unwrap().to_owned());
+    code_sign_in(&app.stranger(), "ada@example.com", &wrong_code(&link_code), Some(&asked))
+        .await
+        .problem(401);
+    link_sign_in(&app.stranger(), &link).await.expect(201);
+    ask_reset(&app.stranger(), "ada@example.com").await;
+    let reset = token_in(&*kind_to(&app, "ada@example.com", "pwr_").await);
+    redeem_reset(&app.stranger(), &reset, "password").await.problem(422);
+
     // Secrets where they do not belong: in paths, queries, headers, malformed bodies.
     for path in [
         format!("/v1/sessions/{session}"),
@@ -90,10 +102,21 @@ async fn the_most_talkative_log_of_a_full_journey_holds_no_secret() {
 
     let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("request_id") && text.contains("mail sent"), "the log was not heard:\n{text}");
-    for secret in [PASSWORD, OTHER_PASSWORD, WRONG_PASSWORD, ADMIN_SECRET, &session[41..], &token[36..]] {
+    for secret in [
+        PASSWORD,
+        OTHER_PASSWORD,
+        WRONG_PASSWORD,
+        ADMIN_SECRET,
+        &session[41..],
+        &token[36..],
+        &link[36..],
+        &reset[37..],
+        &asked[37..],
+    ] {
         assert!(!text.contains(secret), "{secret} was logged");
     }
-    let code_is_logged = text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == code);
+    let code_is_logged =
+        text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == code || word == link_code);
     assert!(!code_is_logged, "a code was logged");
     assert!(!text.contains("ada@example.com"), "an address was logged");
 }

@@ -2,19 +2,34 @@
 
 mod account_enumeration;
 mod ban_race;
+mod challenge_confusion;
+mod cloned_authenticator;
+mod code_phishing;
 mod cookie_tossing;
 mod email_tricks;
+mod factor_guessing;
 mod guessing;
 mod host_header;
+mod inward_requests;
 mod leaky_logs;
+mod lockout_of_the_owner;
+mod mail_outage;
 mod mass_assignment;
 mod open_redirect;
 mod parallel_redemption;
+mod passkey_replay;
 mod planted_account;
+mod planted_passkey;
 mod prefetching_scanner;
+mod recovery_code_reuse;
+mod second_factor_bypass;
 mod session_fixation;
 mod stolen_dump;
+mod superseded_links;
+mod token_confusion;
 mod token_forgery;
+mod totp_replay;
+mod webauthn_malformed;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use super::{
 use crate::support::TestApp;
 use crate::support::app::PASSWORD;
 use crate::support::client::Answer;
+use crate::support::mailed::{ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, redeem_reset};
 
 fn statuses(answers: &[Answer]) -> (usize, usize) {
     for answer in answers {
@@ -47,6 +48,67 @@ async fn of_fifty_redemptions_of_one_code_exactly_one_succeeds() {
     assert_eq!(statuses(&answers), (1, 49));
     // The link of the same mail went with the code.
     redeem_token(&app.stranger(), &token_in(&mail)).await.problem(400);
+}
+
+/// One success among fifty, and nothing but refusals beside it.
+#[track_caller]
+fn once(answers: &[Answer], success: u16, refusals: &[u16]) {
+    let won = answers.iter().filter(|answer| answer.status == success).count();
+    assert_eq!(won, 1, "{won} of {} succeeded", answers.len());
+    for answer in answers.iter().filter(|answer| answer.status != success) {
+        assert!(refusals.contains(&answer.status.as_u16()), "{}: {}", answer.status, answer.text);
+    }
+}
+
+#[tokio::test]
+async fn of_fifty_sign_ins_with_one_mailed_link_on_two_instances_exactly_one_succeeds() {
+    let app = TestApp::start().await;
+    let second = TestApp::on(app.database.clone()).await;
+    app.person("ada@example.com").await;
+    ask_link(&app.stranger(), "ada@example.com").await;
+    let token = token_in(&*kind_to(&app, "ada@example.com", "ml_").await);
+    let answers = join_all((0..50).map(async |turn| {
+        let http = if turn % 2 == 0 { app.stranger() } else { second.stranger() };
+        link_sign_in(&http, &token).await
+    }))
+    .await;
+    once(&answers, 201, &[401]);
+}
+
+#[tokio::test]
+async fn of_fifty_sign_ins_with_one_mailed_code_exactly_one_succeeds() {
+    let app = TestApp::start().await;
+    app.person("ada@example.com").await;
+    forget_attempts(&app).await;
+    let request = ask_link(&app.stranger(), "ada@example.com").await;
+    let mail = kind_to(&app, "ada@example.com", "ml_").await;
+    let code = mail.code().unwrap();
+    let answers = join_all(
+        (0..50).map(async |_| code_sign_in(&app.stranger(), "ada@example.com", code, Some(&request)).await),
+    )
+    .await;
+    once(&answers, 201, &[401, 429]);
+    link_sign_in(&app.stranger(), &token_in(&mail)).await.problem(401);
+}
+
+#[tokio::test]
+async fn of_fifty_resets_with_one_link_on_two_instances_exactly_one_succeeds() {
+    let app = TestApp::start().await;
+    let second = TestApp::on(app.database.clone()).await;
+    app.person("ada@example.com").await;
+    ask_reset(&app.stranger(), "ada@example.com").await;
+    let token = token_in(&*kind_to(&app, "ada@example.com", "pwr_").await);
+    let password = |turn: usize| format!("{turn} loud mountains and rivers");
+    let answers = join_all((0..50).map(async |turn| {
+        let http = if turn % 2 == 0 { app.stranger() } else { second.stranger() };
+        redeem_reset(&http, &token, &password(turn)).await
+    }))
+    .await;
+    // Who finds all hashing threads busy may come again, and finds the link spent.
+    once(&answers, 204, &[400, 503]);
+    let winner = answers.iter().position(|answer| answer.status == 204).unwrap();
+    forget_attempts(&app).await;
+    app.sign_in("ada@example.com", &password(winner)).await;
 }
 
 #[tokio::test]

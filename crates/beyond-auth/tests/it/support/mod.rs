@@ -1,9 +1,13 @@
 //! What tests stand on: a database of their own, the service over HTTP, a mailbox, people.
 
 pub mod app;
+pub mod authenticator;
 pub mod client;
 pub mod cluster;
+pub mod fido2;
 pub mod golden;
+pub mod otp_app;
+pub mod mailed;
 pub mod program;
 pub mod proxy;
 pub mod raw;

@@ -185,8 +185,8 @@ impl Drop for SmtpServer {
     }
 }
 
-/// The interpreter that has the server's library, installed on first use.
-async fn python() -> &'static Path {
+/// The interpreter that has the libraries of `tests/tools`, installed on first use.
+pub async fn python() -> &'static Path {
     static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
     PYTHON
         .get_or_init(|| async {

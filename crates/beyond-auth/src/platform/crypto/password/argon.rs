@@ -5,12 +5,15 @@ use password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::imported::{Imported, Unusable};
 use crate::platform::crypto::random;
 
 /// Costlier stored hashes are not computed: whoever can write one row could otherwise stop every sign-in.
 const MOST_MEMORY_KIB: u32 = 256 * 1024;
 const MOST_PASSES: u32 = 16;
 const MOST_LANES: u32 = 16;
+
+const TOO_COSTLY: &str = "costs more than is ever spent";
 
 const SALT_BYTES: usize = 16;
 const TAG_BYTES: usize = 32;
@@ -105,8 +108,17 @@ impl Worker {
         Ok(hash.to_string())
     }
 
-    /// Compares with a stored PHC string. Whatever is missing or wrong with it, the same work is done.
+    /// Compares with a stored hash. Whatever is missing or wrong with it, at least the same work is done.
     pub(super) fn verify(&mut self, password: &[u8], stored: Option<&str>) -> Result<Verdict, argon2::Error> {
+        let stored = match stored {
+            Some(hash) if !is_argon(hash) => {
+                if Imported::parse(hash).is_ok_and(|imported| imported.matches(password)) {
+                    return Ok(Verdict::Match { needs_rehash: true });
+                }
+                None
+            }
+            stored => stored,
+        };
         let stored = stored.and_then(|phc| match self.read(phc) {
             Ok(stored) => Some(stored),
             Err(reason) => {
@@ -142,7 +154,7 @@ impl Worker {
         let (Some(salt), Some(tag)) = (hash.salt, hash.hash) else { return Err("salt or tag missing") };
         if params.m_cost() > MOST_MEMORY_KIB || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES
         {
-            return Err("costs more than is ever spent");
+            return Err(TOO_COSTLY);
         }
         let needs_rehash = algorithm != Algorithm::Argon2id
             || version != Version::V0x13
@@ -173,6 +185,25 @@ impl Worker {
             self.memory.shrink_to_fit();
         }
         outcome
+    }
+}
+
+fn is_argon(hash: &str) -> bool {
+    hash.starts_with("$argon2")
+}
+
+/// Checks a hash that was made elsewhere before it is stored: known, well formed, affordable.
+///
+/// # Errors
+/// What is wrong with it, without any of it.
+pub fn check_imported(hash: &str) -> Result<(), Unusable> {
+    if !is_argon(hash) {
+        return Imported::parse(hash).map(drop);
+    }
+    match Worker::new(Cost::default()).read(hash) {
+        Ok(_) => Ok(()),
+        Err(TOO_COSTLY) => Err(Unusable::TooCostly),
+        Err(_) => Err(Unusable::Malformed),
     }
 }
 

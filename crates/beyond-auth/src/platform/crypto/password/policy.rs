@@ -34,15 +34,15 @@ impl Default for PasswordPolicy {
 /// One reason why a text may not be a password. Repeats nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyViolation {
-    /// Stable code: `password_too_short`, `password_too_long`, `password_too_common` or
-    /// `password_contains_context`.
+    /// Stable code: `password_too_short`, `password_too_long`, `password_too_common`,
+    /// `password_contains_context` or `password_breached`.
     pub code: &'static str,
     /// What to do about it, for people.
     pub detail: String,
 }
 
 impl PolicyViolation {
-    fn new(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(code: &'static str, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
     }
 }
