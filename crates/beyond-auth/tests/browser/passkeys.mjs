@@ -1,7 +1,7 @@
 // A passkey: made in the account, signed in with by the button and by autofill, renamed, removed.
 
 import assert from "node:assert/strict";
-import { fill, flow, inAccount, look, open, press, shown, signOut, signUp, title } from "./support.mjs";
+import { fill, flow, inAccount, look, open, press, shown, signIn, signOut, signUp, title, totp } from "./support.mjs";
 
 const ada = "ada@example.com";
 
@@ -49,6 +49,24 @@ await flow(async (newcomer) => {
   await fill(page, "Name of the passkey", "Ada's laptop");
   await press(page.locator("#ask"), "Save");
   await shown(page, "Ada's laptop");
+
+  // As the second factor as well.
+  await press(page, "Set up an authenticator app");
+  await title(page, "Set up an authenticator app");
+  await page.locator("#enrol-code").fill(totp(await page.locator("#secret").innerText()));
+  await press(page.locator("#enrol"), "Continue");
+  await press(page, "I have kept them");
+  await present(false);
+  await signOut(page);
+  await signIn(page, ada);
+  await title(page, "One more step");
+  await press(page, "Use a passkey");
+  await look(page, "second-factor");
+  await present(true);
+  await press(page, "Use a passkey");
+  await inAccount(page);
+  await shown(page, "10 codes are left");
+
   await page.getByRole("button", { name: "Remove: Ada's laptop" }).click();
   await press(page.locator("#ask"), "Remove");
   await page.locator("#passkeys").getByText("Ada's laptop").waitFor({ state: "detached" });

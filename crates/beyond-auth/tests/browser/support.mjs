@@ -93,6 +93,23 @@ export async function check(page) {
     for (const button of all("button, a.button")) {
       if (button.getBoundingClientRect().height < 24) wrong.push(`small: ${button.innerText}`);
     }
+    // WCAG 2.2, 1.4.3: texts against the nearest ground that is not transparent.
+    const parts = (colour) => colour.match(/[\d.]+/g).map(Number);
+    const light = ([red, green, blue]) => {
+      const [r, g, b] = [red, green, blue].map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = (element) => {
+      const colour = element ? parts(getComputedStyle(element).backgroundColor) : [255, 255, 255];
+      return colour[3] === 0 ? ground(element.parentElement) : colour;
+    };
+    for (const element of all("body *")) {
+      const text = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+      if (!text || element.closest("[aria-disabled], .toast, dialog")) continue;
+      const [one, two] = [parts(getComputedStyle(element).color), ground(element)].map(light);
+      const ratio = (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+      if (ratio < 4.5) wrong.push(`${ratio.toFixed(1)} to 1: ${element.innerText}`);
+    }
     if (all("h1").length !== 1) wrong.push(`${all("h1").length} h1`);
     if (!document.documentElement.lang || !document.title) wrong.push("no lang or title");
     if (!document.querySelector("main")) wrong.push("no main");
