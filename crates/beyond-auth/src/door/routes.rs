@@ -1,8 +1,8 @@
 //! Signing in over HTTP.
 
 pub mod client_config;
-pub mod passkey;
 pub mod mailed;
+pub mod passkey;
 pub mod renewal;
 pub mod second_factor;
 

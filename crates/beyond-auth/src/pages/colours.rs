@@ -101,8 +101,9 @@ mod tests {
     #[test]
     fn whatever_the_colour_texts_can_be_read() {
         let steps = [0_u8, 0x33, 0x66, 0x99, 0xcc, 0xff];
-        for (red, green, blue) in
-            steps.into_iter().flat_map(move |r| steps.into_iter().flat_map(move |g| steps.into_iter().map(move |b| (r, g, b))))
+        for (red, green, blue) in steps
+            .into_iter()
+            .flat_map(move |r| steps.into_iter().flat_map(move |g| steps.into_iter().map(move |b| (r, g, b))))
         {
             let colour = Colour([red, green, blue]);
             assert!(colour.readable(LIGHT_GROUND, BLACK).contrast(LIGHT_GROUND) >= READABLE, "{colour:?}");

@@ -35,7 +35,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "door",
         &[
-            "emails", "magic_link", "passkeys", "password", "refresh", "sessions", "settings", "sign_in", "totp", "users",
+            "emails",
+            "magic_link",
+            "passkeys",
+            "password",
+            "refresh",
+            "sessions",
+            "settings",
+            "sign_in",
+            "totp",
+            "users",
         ],
     ),
     ("sign_up", &["audit", "door", "emails", "password", "settings", "sign_in", "users"]),
