@@ -46,6 +46,8 @@ let addresses = 0;
 async function somebody(browser, options = {}) {
   addresses += 1;
   const context = await browser.newContext({
+    // Half-way between day and night no colour is what it will be.
+    reducedMotion: "reduce",
     locale: "en",
     extraHTTPHeaders: { "x-forwarded-for": `198.51.100.${addresses}` },
     viewport: { width: 1000, height: 800 },
