@@ -15,7 +15,7 @@ use crate::platform::http::{Client, throttle};
 use crate::platform::ids::{EmailId, UserId};
 use crate::platform::limits::{self, Decision};
 use crate::platform::mail::outbox::NewMail;
-use crate::users::{self, Standing};
+use crate::users::{self, Holder};
 
 /// More addresses than this, proven or not, is nobody's need.
 pub const MOST_ADDRESSES: usize = 10;
@@ -56,11 +56,12 @@ pub enum Error {
 }
 
 /// Adds an address that is still to be proven, and mails it.
-pub async fn attach(app: &App, user: UserId, email: &Email, client: &Client) -> Result<EmailRow, Error> {
+pub async fn attach(app: &App, by: Holder, email: &Email, client: &Client) -> Result<EmailRow, Error> {
+    let user = by.user;
     charge(app, email.canonical()).await?;
     let mut tx = app.db.begin("emails.attach").await?;
     store::lock_address(&mut tx, email.canonical()).await?;
-    lock(&mut tx, user).await?;
+    lock(&mut tx, by).await?;
     if store::list(&mut tx, user).await?.len() >= MOST_ADDRESSES {
         return Err(Error::TooMany);
     }
@@ -78,7 +79,8 @@ pub async fn attach(app: &App, user: UserId, email: &Email, client: &Client) -> 
 }
 
 /// Mails an address that is still to be proven once more.
-pub async fn verify_again(app: &App, user: UserId, id: EmailId, client: &Client) -> Result<(), Error> {
+pub async fn verify_again(app: &App, by: Holder, id: EmailId, client: &Client) -> Result<(), Error> {
+    let user = by.user;
     let mut conn = app.db.acquire().await?;
     let row = own(store::find(&mut conn, id).await?, user)?;
     if row.verified_at.is_some() {
@@ -88,7 +90,7 @@ pub async fn verify_again(app: &App, user: UserId, id: EmailId, client: &Client)
     charge(app, &row.canonical).await?;
     let mut tx = app.db.begin("emails.verify_again").await?;
     let row = own(flow::lock_row(&mut tx, id).await?, user)?;
-    lock(&mut tx, user).await?;
+    lock(&mut tx, by).await?;
     if row.verified_at.is_some() {
         return Err(Error::Verified);
     }
@@ -101,10 +103,11 @@ pub async fn verify_again(app: &App, user: UserId, id: EmailId, client: &Client)
 
 /// Removes an address with everything that is pending on it. The person is told at the removed address and at the
 /// primary one.
-pub async fn remove(app: &App, user: UserId, id: EmailId, client: &Client) -> Result<(), Error> {
+pub async fn remove(app: &App, by: Holder, id: EmailId, client: &Client) -> Result<(), Error> {
+    let user = by.user;
     let mut tx = app.db.begin("emails.remove").await?;
     own(flow::lock_row(&mut tx, id).await?, user)?;
-    lock(&mut tx, user).await?;
+    lock(&mut tx, by).await?;
     let rows = store::list(&mut tx, user).await?;
     let row = rows.iter().find(|row| row.id == id).ok_or(Error::NotFound)?;
     if row.primary {
@@ -128,14 +131,10 @@ pub async fn remove(app: &App, user: UserId, id: EmailId, client: &Client) -> Re
 }
 
 /// Lets another proven address stand for the user. What is pending on the old one ends, and it is told.
-pub async fn choose_primary(
-    app: &App,
-    user: UserId,
-    id: EmailId,
-    client: &Client,
-) -> Result<EmailRow, Error> {
+pub async fn choose_primary(app: &App, by: Holder, id: EmailId, client: &Client) -> Result<EmailRow, Error> {
+    let user = by.user;
     let mut tx = app.db.begin("emails.choose_primary").await?;
-    lock(&mut tx, user).await?;
+    lock(&mut tx, by).await?;
     let rows = store::list(&mut tx, user).await?;
     let row = rows.iter().find(|row| row.id == id).ok_or(Error::NotFound)?;
     if row.verified_at.is_none() {
@@ -184,11 +183,8 @@ fn own(row: Option<EmailRow>, user: UserId) -> Result<EmailRow, Error> {
     row.filter(|row| row.user_id == user).ok_or(Error::NotFound)
 }
 
-async fn lock(conn: &mut Conn, user: UserId) -> Result<(), Error> {
-    match users::flow::lock_standing(conn, user).await? {
-        Some(Standing::Good) => Ok(()),
-        Some(Standing::Banned) | None => Err(Error::Ended),
-    }
+async fn lock(conn: &mut Conn, by: Holder) -> Result<(), Error> {
+    if users::flow::lock_session(conn, by).await? { Ok(()) } else { Err(Error::Ended) }
 }
 
 async fn record(

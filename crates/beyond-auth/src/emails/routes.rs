@@ -143,7 +143,7 @@ pub async fn add(
     errors.finish()?;
     let email = email.ok_or_else(Problem::internal)?;
     throttle::enforce(&app.db, &[(&throttle::MAIL_SENDING, &throttle::address_key(client.address))]).await?;
-    let email = addresses::attach(&app, live.user.id, &email, &client).await?;
+    let email = addresses::attach(&app, live.holder(), &email, &client).await?;
     Ok((StatusCode::CREATED, Json(EmailResponse { email })))
 }
 
@@ -159,7 +159,7 @@ pub async fn remove(
     Path(id): Path<EmailId>,
     client: Client,
 ) -> Result<StatusCode, Problem> {
-    addresses::remove(&app, live.user.id, id, &client).await?;
+    addresses::remove(&app, live.holder(), id, &client).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,7 +174,7 @@ pub async fn choose_primary(
     Path(id): Path<EmailId>,
     client: Client,
 ) -> Result<Json<EmailResponse>, Problem> {
-    let email = addresses::choose_primary(&app, live.user.id, id, &client).await?;
+    let email = addresses::choose_primary(&app, live.holder(), id, &client).await?;
     Ok(Json(EmailResponse { email }))
 }
 
@@ -198,7 +198,7 @@ pub async fn verify_again(
     client: Client,
 ) -> Result<(StatusCode, Json<VerificationSentResponse>), Problem> {
     throttle::enforce(&app.db, &[(&throttle::MAIL_SENDING, &throttle::address_key(client.address))]).await?;
-    addresses::verify_again(&app, live.user.id, id, &client).await?;
+    addresses::verify_again(&app, live.holder(), id, &client).await?;
     Ok((StatusCode::ACCEPTED, Json(VerificationSentResponse { status: "verification_sent" })))
 }
 

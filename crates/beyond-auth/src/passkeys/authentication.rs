@@ -91,7 +91,7 @@ pub async fn sign_in(
         }
         Err(error) => return Err(error.into()),
     };
-    if !store::record_use(&mut tx, passkey.id, used, false).await? {
+    if !store::record_use(&mut tx, passkey.id, used).await? {
         tx.rollback().await?;
         return Err(attempt.refuse(app, Some(&passkey), reason(Refusal::Counter)).await);
     }
@@ -121,8 +121,7 @@ pub async fn second_factor(
 
     let mut tx = app.db.begin("passkeys.second_factor").await?;
     let signed_in = sign_in::finish_attempt(&mut tx, &settings, &open, passkey.amr(), client).await?;
-    // Section 7.2, step 24: a key that has verified nobody so far may begin to, now that something else vouches.
-    if !store::record_use(&mut tx, passkey.id, used, used.user_verified).await? {
+    if !store::record_use(&mut tx, passkey.id, used).await? {
         tx.rollback().await?;
         return Err(attempt.refuse(app, Some(&passkey), reason(Refusal::Counter)).await);
     }
@@ -148,7 +147,7 @@ pub async fn step_up(
 
     let mut tx = app.db.begin("passkeys.step_up").await?;
     let elevated = sign_in::step_up(&mut tx, live, passkey.amr(), client).await?;
-    if !store::record_use(&mut tx, passkey.id, used, false).await? {
+    if !store::record_use(&mut tx, passkey.id, used).await? {
         tx.rollback().await?;
         return Err(attempt.refuse(app, Some(&passkey), reason(Refusal::Counter)).await);
     }

@@ -18,7 +18,7 @@ use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
 use crate::sign_in::attempts;
 use crate::totp;
-use crate::users::{self, Standing};
+use crate::users;
 
 /// The settings, provided that passkeys may be used.
 pub(super) async fn enabled(conn: &mut Conn) -> Result<Settings, Error> {
@@ -85,7 +85,7 @@ pub async fn register(
         name.unwrap_or_else(|| names::suggest(registered.aaguid, &describe(client.user_agent.as_deref())));
 
     let mut tx = app.db.begin("passkeys.register").await?;
-    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+    if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::Ended);
     }
     check_strength(&mut tx, &settings, live).await?;
@@ -124,6 +124,9 @@ pub async fn rename(
 ) -> Result<Passkey, Error> {
     let user = live.user.id;
     let mut tx = app.db.begin("passkeys.rename").await?;
+    if !users::flow::lock_session(&mut tx, live.holder()).await? {
+        return Err(Error::Ended);
+    }
     let passkey = store::rename(&mut tx, user, id, name).await?.ok_or(Error::NotFound)?;
     let event = Event::new("passkey.renamed", Actor::User(user))
         .session(live.session.id)
@@ -138,10 +141,11 @@ pub async fn rename(
 pub async fn remove(app: &App, live: &Live, id: PasskeyId, client: &Client) -> Result<(), Error> {
     let user = live.user.id;
     let mut tx = app.db.begin("passkeys.remove").await?;
-    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+    if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::Ended);
     }
     let settings = settings::load(&mut tx).await?;
+    check_strength(&mut tx, &settings, live).await?;
     let deleted = store::delete(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
     if deleted.user_verified && !users::flow::has_way_in(&mut tx, &settings, user).await? {
         return Err(Error::LastWayIn);

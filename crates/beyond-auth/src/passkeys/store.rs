@@ -144,21 +144,16 @@ pub async fn insert(
 
 /// Records a use. `false` when the passkey is gone, or another answer with this counter or a higher one came first.
 ///
-/// `verified` lifts a second factor to a passkey that opens the door alone; it never takes that away.
-pub async fn record_use(
-    conn: &mut Conn,
-    id: PasskeyId,
-    used: Used,
-    verified: bool,
-) -> Result<bool, sqlx::Error> {
+/// A key that verified nobody when it was registered stays a second factor (section 7.2, step 24 would let it begin to):
+/// whoever finds one without a PIN can give it one.
+pub async fn record_use(conn: &mut Conn, id: PasskeyId, used: Used) -> Result<bool, sqlx::Error> {
     let result = sqlx::query!(
         "UPDATE auth.passkeys
-         SET sign_count = $2, backed_up = $3, user_verified = user_verified OR $4, last_used_at = now()
+         SET sign_count = $2, backed_up = $3, last_used_at = now()
          WHERE id = $1 AND (sign_count < $2 OR (sign_count = 0 AND $2 = 0))",
         id.as_uuid(),
         i64::from(used.sign_count),
         used.backed_up,
-        verified,
     )
     .execute(&mut *conn)
     .await?;

@@ -21,7 +21,7 @@ use crate::sessions::{Live, Scope};
 use crate::settings::{self, Settings};
 use crate::sign_in::{self, Outcome, Proof, Wish, devices};
 use crate::sign_out;
-use crate::users::{self, Standing};
+use crate::users;
 
 /// Why a password was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -241,7 +241,7 @@ pub async fn change(
     let hash = hash(app, new).await?;
 
     let mut tx = app.db.begin("password.change").await?;
-    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+    if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::Ended);
     }
     if store::find(&mut tx, user).await? != stored {
@@ -263,7 +263,7 @@ pub async fn change(
 pub async fn remove(app: &App, live: &Live, client: &Client) -> Result<(), Error> {
     let user = live.user.id;
     let mut tx = app.db.begin("password.remove").await?;
-    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+    if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::Ended);
     }
     let settings = settings::load(&mut tx).await?;

@@ -16,7 +16,7 @@ use crate::platform::http::pagination::Window;
 use crate::platform::ids::{RefreshFamilyId, RefreshTokenId, SessionId, UserId};
 use crate::sessions::{self, Live, Session};
 use crate::settings::{self, Settings};
-use crate::users::{self, Standing};
+use crate::users;
 
 /// Why there is no refresh token.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +107,7 @@ pub async fn mint(app: &App, live: &Live, label: Option<&str>, client: &Client) 
     let user = live.user.id;
     let mut tx = app.db.begin("refresh.mint").await?;
     let settings = settings::load(&mut tx).await?;
-    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+    if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::SessionEnded);
     }
     // Looked at again behind the lock: a sign-out that came first has ended what would be made here.

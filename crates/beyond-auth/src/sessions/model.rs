@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::platform::http::FieldErrors;
 use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
-use crate::users::User;
+use crate::users::{Holder, User};
 
 /// A session as its owner sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -114,6 +114,13 @@ pub struct Live {
     pub age_seconds: i64,
     /// Whether last-seen is old enough to be written again.
     pub stale: bool,
+}
+
+impl Live {
+    /// Who acts with it.
+    pub fn holder(&self) -> Holder {
+        Holder { user: self.user.id, session: self.session.id }
+    }
 }
 
 /// Which sessions of a user to end.

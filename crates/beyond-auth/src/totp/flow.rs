@@ -17,7 +17,7 @@ use crate::sessions::{self, Live};
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
 use crate::sign_in::{attempts, devices};
-use crate::users::{self, Standing, User};
+use crate::users::{self, User};
 
 /// Every seed there is.
 pub const SEALED_SEED: &dyn SealedColumn = &sealed::SealedSeed;
@@ -36,7 +36,7 @@ pub async fn enrol(app: &App, live: &Live, name: Option<&str>, client: &Client) 
     if settings.mfa.policy == MfaPolicy::Off {
         return Err(Error::Disabled);
     }
-    lock(&mut tx, user.id).await?;
+    lock(&mut tx, live).await?;
     if attempts::second_due(&mut tx, &settings, live).await? {
         return Err(Error::SecondDue);
     }
@@ -93,7 +93,7 @@ pub async fn activate(
     drop(conn);
 
     let mut tx = app.db.begin("totp.activate").await?;
-    lock(&mut tx, user).await?;
+    lock(&mut tx, live).await?;
     let activated = activate_step(app, &mut tx, user, id, step, client).await?.ok_or(Error::NotFound)?;
     attempts::cancel(&mut tx, user).await?;
     sessions::flow::raise(&mut tx, live, &["otp", "mfa"]).await?;
@@ -160,7 +160,7 @@ pub async fn remove(
     drop(conn);
 
     let mut tx = app.db.begin("totp.remove").await?;
-    lock(&mut tx, user).await?;
+    lock(&mut tx, live).await?;
     if let Some(seen) = &seen
         && !verify::spend(&mut tx, user, seen).await?
     {
@@ -233,11 +233,9 @@ async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Re
     }
 }
 
-async fn lock(conn: &mut Conn, user: UserId) -> Result<(), Error> {
-    match users::flow::lock_standing(conn, user).await? {
-        Some(Standing::Good) => Ok(()),
-        Some(Standing::Banned) | None => Err(Error::Ended),
-    }
+async fn lock(conn: &mut Conn, live: &Live) -> Result<(), Error> {
+    let lives = users::flow::lock_session(conn, live.holder()).await?;
+    if lives { Ok(()) } else { Err(Error::Ended) }
 }
 
 /// Removes factors whose first code never came, in one small batch; says how many rows went.

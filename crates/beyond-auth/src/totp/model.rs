@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::platform::crypto::recovery_code::RecoveryCode;
@@ -41,7 +41,7 @@ pub struct FactorRow {
 }
 
 /// Which kind of factor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Codes from an authenticator app.

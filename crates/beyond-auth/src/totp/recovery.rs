@@ -14,7 +14,7 @@ use crate::platform::ids::UserId;
 use crate::sessions::Live;
 use crate::settings;
 use crate::sign_in::attempts;
-use crate::users::{self, Standing};
+use crate::users;
 
 /// How many a user has left.
 pub async fn left(app: &App, user: UserId) -> Result<i64, Error> {
@@ -26,7 +26,7 @@ pub async fn left(app: &App, user: UserId) -> Result<i64, Error> {
 pub async fn renew(app: &App, live: &Live, client: &Client) -> Result<Vec<SecretString>, Error> {
     let user = live.user.id;
     let mut tx = app.db.begin("totp.renew_recovery_codes").await?;
-    if users::flow::lock_standing(&mut tx, user).await? != Some(Standing::Good) {
+    if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::Ended);
     }
     if !has_factor(&attempts::factors_of(&mut tx, user).await?) {

@@ -40,6 +40,10 @@ pub async fn list(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolFactorRequest {
+    /// `totp`, which is also meant where it is left out.
+    #[serde(default, rename = "type")]
+    #[schema(rename = "type")]
+    pub kind: Kind,
     /// One's own name for the device.
     #[schema(max_length = 100)]
     pub name: Option<String>,

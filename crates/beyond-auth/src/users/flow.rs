@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::model::{Profile, Standing, User};
+use super::model::{Holder, Profile, Standing, User};
 use super::store;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
@@ -37,6 +37,17 @@ pub async fn find(conn: &mut Conn, id: UserId) -> Result<Option<User>, sqlx::Err
 /// after the lock on an address: one order for all, so that nobody waits in a circle.
 pub async fn lock_standing(conn: &mut Conn, id: UserId) -> Result<Option<Standing>, sqlx::Error> {
     store::lock_standing(conn, id).await
+}
+
+/// Like [`lock_standing`], for what somebody does with a session: whether the user may act and that session still lives.
+///
+/// The session was verified when the request's head arrived; its body may have come much later. Whoever ends sessions
+/// takes the same lock first, so an end either comes before and is seen here, or waits.
+pub async fn lock_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx::Error> {
+    if lock_standing(conn, holder.user).await? != Some(Standing::Good) {
+        return Ok(false);
+    }
+    store::has_session(conn, holder).await
 }
 
 /// Notes that somebody came in before any address of the account was proven.

@@ -8,4 +8,4 @@ pub mod model;
 pub mod routes;
 pub mod store;
 
-pub use model::{Standing, User};
+pub use model::{Holder, Standing, User};

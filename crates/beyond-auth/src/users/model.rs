@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::platform::http::FieldErrors;
-use crate::platform::ids::UserId;
+use crate::platform::ids::{SessionId, UserId};
 
 /// A user as the user sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -35,6 +35,15 @@ pub enum Standing {
     Good,
     /// Banned, and the ban has not expired.
     Banned,
+}
+
+/// Somebody who acts with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who.
+    pub user: UserId,
+    /// With which session.
+    pub session: SessionId,
 }
 
 /// Longest display name, in characters.

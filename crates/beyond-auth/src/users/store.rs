@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::model::{Profile, Standing, User};
+use super::model::{Holder, Profile, Standing, User};
 use crate::platform::db::Conn;
 use crate::platform::ids::UserId;
 
@@ -49,6 +49,19 @@ pub async fn lock_standing(conn: &mut Conn, id: UserId) -> Result<Option<Standin
     .fetch_optional(&mut *conn)
     .await?;
     Ok(banned.map(|banned| if banned { Standing::Banned } else { Standing::Good }))
+}
+
+/// Whether a session of the user lives.
+pub async fn has_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM auth.sessions
+                          WHERE id = $2 AND user_id = $1 AND expires_at > now() AND idle_expires_at > now())
+               AS "lives!""#,
+        holder.user.as_uuid(),
+        holder.session.as_uuid(),
+    )
+    .fetch_one(&mut *conn)
+    .await
 }
 
 /// Changes the profile: `None` leaves a field as it is; `Some(None)` clears the name.

@@ -10,6 +10,9 @@ const MAX_DEPTH: usize = 8;
 /// Longest credential id (section 7.1, step 25).
 const MAX_CREDENTIAL_ID: usize = 1023;
 
+/// Longest public key that is kept, in bytes: RSA's take about 550.
+const MAX_PUBLIC_KEY: usize = 2048;
+
 /// Authenticator data, read to the last byte.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags on the wire")]
@@ -86,6 +89,9 @@ impl<'a> Reader<'a> {
         }
         let id = self.take(len)?;
         let (_, public_key) = self.value()?;
+        if public_key.len() > MAX_PUBLIC_KEY {
+            return Err(Refusal::AuthenticatorData);
+        }
         Ok(AttestedCredential { aaguid, id, public_key })
     }
 

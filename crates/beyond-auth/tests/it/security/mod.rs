@@ -9,6 +9,7 @@ mod cookie_tossing;
 mod email_tricks;
 mod factor_guessing;
 mod guessing;
+mod held_back_body;
 mod host_header;
 mod inward_requests;
 mod leaky_logs;

@@ -1,0 +1,82 @@
+//! A stolen session begins a call and holds back the last byte of its body until the owner has signed it out.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{OTHER_PASSWORD, count};
+use crate::passkeys::{self, PASSKEYS};
+use crate::support::TestApp;
+use crate::support::app::{PASSWORD, Person};
+use crate::support::authenticator::Authenticator;
+use crate::support::raw;
+
+/// A call whose head has been heard and whose body lacks its last byte.
+struct Held {
+    stream: TcpStream,
+    last: u8,
+}
+
+impl Held {
+    async fn begin(app: &TestApp, thief: &Person, method: &str, path: &str, body: &Value) -> Self {
+        let body = body.to_string();
+        let (last, begun) = body.as_bytes().split_last().unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            thief.token,
+            body.len()
+        );
+        let mut stream = TcpStream::connect(app.running.address).await.unwrap();
+        stream.write_all(&[head.as_bytes(), begun].concat()).await.unwrap();
+        Self { stream, last: *last }
+    }
+
+    async fn finish(mut self) -> String {
+        self.stream.write_all(&[self.last]).await.unwrap();
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
+    let app = TestApp::start().await;
+    let owner = app.person("ada@example.com").await;
+    let thief = app.sign_in(&owner.email, PASSWORD).await;
+    let options = passkeys::registration(&thief.http).await;
+    let credential = Authenticator::new(&app).register(&options);
+    let factor =
+        thief.http.post("/v1/users/me/factors", json!({ "type": "totp" })).await.expect(201)["factor"]
+            .clone();
+    let code = crate::support::otp_app::OtpApp::scan(&factor).code();
+    let activation = format!("/v1/users/me/factors/{}/activations", factor["id"].as_str().unwrap());
+    let calls = [
+        ("POST", PASSKEYS, json!({ "challenge_id": options["challenge_id"], "credential": credential })),
+        ("POST", activation.as_str(), json!({ "code": code })),
+        ("POST", "/v1/users/me/factors", json!({ "type": "totp" })),
+        ("POST", "/v1/users/me/emails", json!({ "email": "thief@example.com" })),
+        ("PUT", "/v1/users/me/password", json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD })),
+        ("POST", "/v1/refresh-tokens", json!({ "label": "of the thief" })),
+    ];
+    let mut held = Vec::new();
+    for (method, path, body) in &calls {
+        held.push((path, Held::begin(&app, &thief, method, path, body).await));
+    }
+    // Long enough for each of them to have been let in with the session that is still there.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    owner.http.delete("/v1/sessions?scope=others").await.expect(200);
+
+    for (path, call) in held {
+        let answer = call.finish().await;
+        assert_eq!(raw::status(&answer), Some(401), "{path}: {answer}");
+    }
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.passkeys").await, 0);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.totp_factors WHERE activated_at IS NOT NULL").await, 0);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.emails").await, 1);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.refresh_families").await, 0);
+    app.sign_in(&owner.email, PASSWORD).await;
+}
