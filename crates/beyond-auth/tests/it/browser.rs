@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tokio::process::Command;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::dev::{self, Dev};
 use crate::dev_postgres::folder;
 use crate::support::database;
 
 /// A browser beside the rest of the tests on a small machine takes its time.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// A browser is several processes: a few at once take the machine from each other and from all other tests.
+static BROWSERS: Semaphore = Semaphore::const_new(2);
 
 /// Where the flows run, and which browser they drive.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ async fn tools() -> &'static Tools {
 /// Runs a flow against the program as `dev` starts it, on a database of its own.
 async fn flow(name: &str) {
     let tools = tools().await;
+    let _turn = BROWSERS.acquire().await.unwrap();
     let database = database().await;
     let folder = folder();
     let data_dir = folder.path().join("data");
