@@ -62,6 +62,13 @@ export default {
 "known": "Sie sind als {who} angemeldet.",
 "expired": "Das hat zu lange gedauert. Bitte melden Sie sich noch einmal an."
 },
+"provider": {
+"access_denied": "Sie haben nicht zugestimmt, daher ist nichts geschehen. Versuchen Sie es noch einmal oder wählen Sie einen anderen Weg.",
+"identity_in_use": "Dieses Konto ist hier schon mit jemand anderem verbunden.",
+"link_required": "Zu dieser Adresse gibt es schon ein Konto. Melden Sie sich dort auf einem anderen Weg an und verbinden Sie dieses dann.",
+"sign_up_disabled": "Für Sie gibt es hier noch kein Konto, und neue lassen sich zurzeit nicht anlegen.",
+"provider_unavailable": "Der andere Dienst hat nicht geantwortet. Versuchen Sie es gleich noch einmal oder wählen Sie einen anderen Weg."
+},
 "mailed": {
 "title": "Sehen Sie in Ihre Mails",
 "sign_in": "Wenn {email} ein Konto hat, sind ein Link und ein Code unterwegs. Öffnen Sie den Link oder geben Sie den Code hier ein.",
@@ -163,6 +170,12 @@ export default {
 "current_hint": "Leer lassen, wenn Sie noch keines haben.",
 "change_password": "Passwort ändern",
 "password_changed": "Ihr Passwort ist geändert. Andere Geräte sind abgemeldet.",
+"identities": "Verbundene Konten",
+"identities_lead": "Anmelden mit einem Konto, das Sie anderswo haben.",
+"connect": "{name} verbinden",
+"connected": "Das Konto ist verbunden.",
+"disconnect": "Trennen",
+"disconnect_ask": "{what} trennen?",
 "factors": "Anmeldung in zwei Schritten",
 "factors_lead": "Ein Code aus einer App zusätzlich zu Passwort oder Link.",
 "add_totp": "Authenticator-App einrichten",
