@@ -2,6 +2,7 @@
 
 pub mod cose;
 pub mod envelope;
+pub mod es256;
 pub mod jwt;
 pub mod password;
 pub mod random;
