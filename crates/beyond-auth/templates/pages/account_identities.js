@@ -8,16 +8,16 @@ import { byId, config, explain, fill, h, onClick, say, t } from "./ui.js";
 
 const IDENTITIES = "/v1/users/me/identities";
 
-function show({ id, provider, email, name, created_at, last_used_at }) {
+function show({ id, provider_name, email, name, created_at, last_used_at }) {
   const disconnect = async () => {
-    const title = fill(t.account.disconnect_ask, { what: provider.name });
+    const title = fill(t.account.disconnect_ask, { what: provider_name });
     if (!(await confirmed(title, "", t.account.disconnect))) return;
     await stepped(() => remove(`${IDENTITIES}/${id}`));
     await sections.identities();
     say(t.common.done);
   };
   const used = last_used_at ? at(t.account.used, last_used_at) : t.account.never_used;
-  return row(provider.name, {
+  return row(provider_name, {
     notes: [email ?? name, at(t.account.added, created_at), used],
     actions: [[t.account.disconnect, disconnect, "bad-link"]],
   });
@@ -33,7 +33,7 @@ if (byId("identities")) {
   sections.identities = async () => {
     const { data } = await get(IDENTITIES);
     byId("identities").replaceChildren(...data.map(show));
-    const others = config.providers.filter(({ id }) => !data.some(({ provider }) => provider.id === id));
+    const others = config.providers.filter(({ id }) => !data.some(({ provider }) => provider === id));
     const buttons = others.map((provider) => {
       const button = h("button", { type: "button", className: "plain" }, fill(t.account.connect, { name: provider.name }));
       onClick(button, () => connect(provider));

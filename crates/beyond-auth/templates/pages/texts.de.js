@@ -64,8 +64,10 @@ export default {
 },
 "provider": {
 "access_denied": "Sie haben nicht zugestimmt, daher ist nichts geschehen. Versuchen Sie es noch einmal oder wählen Sie einen anderen Weg.",
-"identity_in_use": "Dieses Konto ist hier schon mit jemand anderem verbunden.",
-"link_required": "Zu dieser Adresse gibt es schon ein Konto. Melden Sie sich dort auf einem anderen Weg an und verbinden Sie dieses dann.",
+"email_unverified": "Der andere Dienst bürgt nicht für Ihre Adresse. Bestätigen Sie sie dort oder wählen Sie einen anderen Weg.",
+"domain_not_allowed": "Auf diesem Weg kommen nur Leute bestimmter Organisationen herein, und dieses Konto gehört zu keiner davon.",
+"identity_taken": "Dieses Konto ist hier schon mit jemand anderem verbunden.",
+"account_exists": "Zu dieser Adresse gibt es schon ein Konto. Melden Sie sich dort auf einem anderen Weg an und verbinden Sie dieses dann.",
 "sign_up_disabled": "Für Sie gibt es hier noch kein Konto, und neue lassen sich zurzeit nicht anlegen.",
 "provider_unavailable": "Der andere Dienst hat nicht geantwortet. Versuchen Sie es gleich noch einmal oder wählen Sie einen anderen Weg."
 },

@@ -56,8 +56,10 @@ export default {
 },
 "provider": {
 "access_denied": "You did not agree, so nothing was done. Try again, or choose another way.",
-"identity_in_use": "That account is connected to somebody else here.",
-"link_required": "There is an account with this address already. Sign in to it another way, then connect this one there.",
+"email_unverified": "The other service does not vouch for your address. Confirm it there, or choose another way.",
+"domain_not_allowed": "Only people of certain organizations come in this way, and this account is of none of them.",
+"identity_taken": "That account is connected to somebody else here.",
+"account_exists": "There is an account with this address already. Sign in to it another way, then connect this one there.",
 "sign_up_disabled": "There is no account for you here yet, and new ones cannot be made at present.",
 "provider_unavailable": "The other service did not answer. Try again in a moment, or choose another way."
 },
