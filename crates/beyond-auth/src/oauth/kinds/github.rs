@@ -14,6 +14,8 @@ pub const DEFAULTS: Defaults = Defaults {
     openid: false,
     authorization_endpoint: Some("https://github.com/login/oauth/authorize"),
     token_endpoint: Some("https://github.com/login/oauth/access_token"),
+    userinfo_endpoint: Some("https://api.github.com/user"),
+    emails_endpoint: Some("https://api.github.com/user/emails"),
     scopes: &["read:user", "user:email"],
     response_mode: ResponseMode::Query,
 };

@@ -12,6 +12,8 @@ pub const DEFAULTS: Defaults = Defaults {
     openid: true,
     authorization_endpoint: None,
     token_endpoint: None,
+    userinfo_endpoint: None,
+    emails_endpoint: None,
     scopes: &["openid", "email", "profile"],
     response_mode: ResponseMode::Query,
 };

@@ -37,6 +37,10 @@ pub struct Defaults {
     pub authorization_endpoint: Option<&'static str>,
     /// Without discovery: where codes are exchanged.
     pub token_endpoint: Option<&'static str>,
+    /// Without discovery: where claims are read.
+    pub userinfo_endpoint: Option<&'static str>,
+    /// Without discovery: where addresses are read.
+    pub emails_endpoint: Option<&'static str>,
     /// What is asked for.
     pub scopes: &'static [&'static str],
     /// How the answer comes back.

@@ -1,0 +1,6 @@
+//! SQL on the slice's tables.
+
+pub mod documents;
+pub mod flows;
+pub mod providers;
+pub mod sealed;
