@@ -117,6 +117,7 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             emails::flow::purge(&mut conn, BATCH).await?,
             magic_link::flow::purge(&mut conn, BATCH).await?,
             password::reset::purge(&mut conn, BATCH).await?,
+            oauth::flow::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

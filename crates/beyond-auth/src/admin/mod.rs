@@ -6,6 +6,7 @@
 pub mod factors;
 pub mod flow;
 pub mod kek_rotations;
+pub mod oauth_providers;
 pub mod passkeys;
 pub mod settings;
 pub mod signing_keys;

@@ -8,10 +8,29 @@
 //! is asked; visitors learn that they were refused, the operator learns why.
 
 pub mod assertion;
+pub mod check;
+pub mod cookie;
+pub mod discovery;
+pub mod documents;
+pub mod exchange;
+pub mod flow;
+pub mod id_token;
+pub mod keys;
 pub mod kinds;
+pub mod linking;
 pub mod model;
+pub mod providers;
+pub mod redemption;
+pub mod redirect;
 pub mod refusal;
+pub mod revocation;
+pub mod routes;
+pub mod store;
+pub mod tokens;
 
 pub use assertion::{Assertion, Claims, Evidence};
 pub use model::{Definition, Kind, Provider};
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Error, Refusal};
+
+pub use providers::SEALED_SECRET;
+pub use tokens::SEALED_TOKENS;

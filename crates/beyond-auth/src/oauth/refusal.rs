@@ -83,3 +83,14 @@ impl Refusal {
         self
     }
 }
+
+/// Why something at a provider came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// For a reason that the visitor may know the half of.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}

@@ -98,10 +98,12 @@ async fn revoke(app: &App, orphan: &Orphan) -> Result<(), Error> {
     let endpoints = discovery::resolve(app, &provider).await?;
     let Some(url) = &endpoints.revocation else { return Ok(()) };
     let (secret, _) = exchange::secret(app, &provider).await?;
-    let mut form = Serializer::new(String::new());
-    form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
-    let authorization = exchange::authenticate(&provider, &endpoints, secret.as_ref(), &mut form);
-    let form = SecretString::from(form.finish());
+    let (authorization, form) = {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
+        let authorization = exchange::authenticate(&provider, &endpoints, secret.as_ref(), &mut form);
+        (authorization, SecretString::from(form.finish()))
+    };
     let call = Call { url, lane: &provider.id, authorization: authorization.as_ref(), form: Some(&form) };
     let answer = app.outbound.call(call).await.map_err(|error| unreachable(&error))?;
     if (200..300).contains(&answer.status) { Ok(()) } else { Err(bad_status(answer.status).into()) }

@@ -22,6 +22,10 @@ use crate::app::App;
 use crate::platform::crypto::envelope::Keyring;
 use crate::platform::db::Conn;
 use crate::platform::ids::{IdentityId, UserId};
+use crate::platform::sealed::SealedColumn;
+
+/// The sealed column, for a change of the key-encryption key.
+pub const SEALED_TOKENS: &dyn SealedColumn = &sealed_tokens::SealedTokens;
 
 /// A year: no access token is good for longer, whatever its provider says.
 const LONGEST_LIFE: i64 = 366 * 24 * 60 * 60;

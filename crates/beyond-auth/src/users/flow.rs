@@ -72,7 +72,8 @@ pub async fn has_way_in(conn: &mut Conn, settings: &Settings, id: UserId) -> Res
     let ways = store::ways_in(conn, id).await?;
     Ok((ways.password && settings.password.enabled)
         || (ways.passkey && settings.passkeys.enabled)
-        || (ways.mailbox && settings.magic_link.enabled))
+        || (ways.mailbox && settings.magic_link.enabled)
+        || ways.identity)
 }
 
 /// A change of profile; fields that are `None` stay.

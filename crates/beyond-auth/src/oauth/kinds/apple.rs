@@ -14,8 +14,6 @@ use crate::platform::http::FieldErrors;
 pub const DEFAULTS: Defaults = Defaults {
     issuer: Some(ISSUER),
     openid: true,
-    authorization_endpoint: None,
-    token_endpoint: None,
     scopes: &["openid", "email", "name"],
     response_mode: ResponseMode::FormPost,
 };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use url::Url;
 
-use super::{Defaults, Endpoints, ResponseMode, oidc};
+use super::{Defaults, Endpoints, Known, ResponseMode, oidc};
 use crate::emails::Email;
 use crate::oauth::assertion::{Assertion, Claims, Evidence};
 use crate::oauth::model::Definition;
@@ -14,8 +14,6 @@ use crate::platform::http::FieldErrors;
 pub const DEFAULTS: Defaults = Defaults {
     issuer: Some("https://github.com"),
     openid: false,
-    authorization_endpoint: Some("https://github.com/login/oauth/authorize"),
-    token_endpoint: Some("https://github.com/login/oauth/access_token"),
     scopes: &["read:user", "user:email"],
     response_mode: ResponseMode::Query,
 };
@@ -44,18 +42,25 @@ pub fn documents(endpoints: &Endpoints) -> Vec<Url> {
     [&endpoints.userinfo, &endpoints.emails].into_iter().flatten().cloned().collect()
 }
 
-/// Where a server answers questions about the person: on a host of its own at GitHub, below a path at an Enterprise
-/// server.
-pub fn api(issuer: &str) -> Option<Url> {
-    let mut url = Url::parse(issuer).ok()?;
-    let host = url.host_str()?.to_owned();
+/// Questions about the person go to a host of its own at GitHub, below a path at an Enterprise server.
+pub fn known(definition: &Definition) -> Known {
+    let server = issuer(definition).and_then(|issuer| Url::parse(&issuer).ok());
+    let Some(server) = server else { return Known::default() };
+    let at = |path: &str| server.join(path).ok().map(String::from);
+    let host = server.host_str().unwrap_or_default();
     let hosted = host == "github.com" || host.ends_with(".ghe.com");
-    if hosted {
-        url.set_host(Some(&format!("api.{host}"))).ok()?;
-    } else {
-        url.set_path("/api/v3/");
+    let mut api = server.clone();
+    if hosted && api.set_host(Some(&format!("api.{host}"))).is_err() {
+        return Known::default();
     }
-    Some(url)
+    api.set_path(if hosted { "/" } else { "/api/v3/" });
+    let ask = |path: &str| api.join(path).ok().map(String::from);
+    Known {
+        authorization: at("/login/oauth/authorize"),
+        token: at("/login/oauth/access_token"),
+        userinfo: ask("user"),
+        emails: ask("user/emails"),
+    }
 }
 
 /// Who somebody is: the number, since names change hands. The address is the primary one of the list, and proven only
@@ -143,10 +148,16 @@ mod tests {
 
     #[test]
     fn an_enterprise_server_answers_below_its_own_address() {
-        let api = |issuer: &str| super::api(issuer).map(String::from);
-        assert_eq!(api("https://github.com").as_deref(), Some("https://api.github.com/"));
-        assert_eq!(api("https://acme.ghe.com").as_deref(), Some("https://api.acme.ghe.com/"));
-        assert_eq!(api("https://git.example.com").as_deref(), Some("https://git.example.com/api/v3/"));
-        assert_eq!(api("https://evil-ghe.com").as_deref(), Some("https://evil-ghe.com/api/v3/"));
+        let known = |issuer: Option<&str>| {
+            super::known(&Definition { issuer: issuer.map(str::to_owned), ..Definition::default() })
+        };
+        let emails = |issuer| known(issuer).emails.unwrap();
+        assert_eq!(emails(None), "https://api.github.com/user/emails");
+        assert_eq!(emails(Some("https://acme.ghe.com")), "https://api.acme.ghe.com/user/emails");
+        assert_eq!(emails(Some("https://git.example.com")), "https://git.example.com/api/v3/user/emails");
+        assert_eq!(emails(Some("https://evil-ghe.com")), "https://evil-ghe.com/api/v3/user/emails");
+        assert_eq!(emails(Some("http://127.0.0.1:81")), "http://127.0.0.1:81/api/v3/user/emails");
+        let known = known(Some("https://git.example.com"));
+        assert_eq!(known.token.unwrap(), "https://git.example.com/login/oauth/access_token");
     }
 }

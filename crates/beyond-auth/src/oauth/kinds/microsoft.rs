@@ -17,8 +17,6 @@ use crate::platform::http::FieldErrors;
 pub const DEFAULTS: Defaults = Defaults {
     issuer: None,
     openid: true,
-    authorization_endpoint: None,
-    token_endpoint: None,
     // `profile` brings `oid`.
     scopes: &["openid", "email", "profile"],
     response_mode: ResponseMode::Query,

@@ -15,8 +15,6 @@ use crate::users::model::NAME_LIMIT;
 pub const DEFAULTS: Defaults = Defaults {
     issuer: None,
     openid: true,
-    authorization_endpoint: None,
-    token_endpoint: None,
     scopes: &["openid", "email", "profile"],
     response_mode: ResponseMode::Query,
 };

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::oauth::cookie;
-use crate::oauth::flow::{self, Begin, Purpose};
-use crate::oauth::tokens;
+use crate::oauth::flow::{self, BeginError, Purpose};
+use crate::oauth::refusal::{Code, Refusal};
+use crate::oauth::{cookie, tokens};
 use crate::platform::http::{Client, Json, Path, Problem};
 use crate::platform::ids::IdentityId;
 use crate::sessions::{CurrentSession, FreshSession, extract};
@@ -48,16 +48,29 @@ pub async fn link(
     headers: HeaderMap,
     Json(body): Json<LinkIdentityRequest>,
 ) -> Result<Response, Problem> {
-    let purpose = Purpose::Link { holder: live.holder() };
-    let begin = Begin { provider: &body.provider, purpose, redirect_to: &body.redirect_to };
-    let begun = flow::begin(&app, &begin, &client).await?;
-    let cookies = cookie::set(&app, &headers, &begun);
+    let purpose = Purpose::Link(live.holder());
+    let begun = flow::begin(&app, &body.provider, &purpose, &body.redirect_to, &client).await.map_err(in_body)?;
+    let cookies = cookie::set(&app, &headers, begun.mode, begun.id, &begun.browser);
     let answer = Json(LinkIdentityResponse { authorize_url: begun.url.into() });
     let mut response = (StatusCode::CREATED, answer).into_response();
     for value in cookies {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
     Ok(response)
+}
+
+/// What is wrong is a member of the body here.
+fn in_body(error: BeginError) -> Problem {
+    let invalid = |pointer, code, detail: &str| Problem::invalid(vec![]).with_error(pointer, code, detail);
+    match error {
+        BeginError::UnknownProvider => invalid("/provider", "unknown_provider", "is no provider that is enabled"),
+        BeginError::Redirect => invalid(
+            "/redirect_to",
+            "redirect_not_allowed",
+            "must be a URL of the service itself, or of an origin in `allowed_origins`",
+        ),
+        error => error.into(),
+    }
 }
 
 /// An access token of the provider.
@@ -112,7 +125,7 @@ impl From<tokens::Error> for Problem {
             tokens::Error::Unavailable(refusal) => {
                 let (reason, detail) = (refusal.reason, &refusal.detail);
                 tracing::warn!(reason, ?detail, "a provider's token could not be renewed");
-                Self::provider_unavailable()
+                Refusal::new(Code::ProviderUnavailable, reason).into()
             }
             tokens::Error::Database(error) => error.into(),
         }
