@@ -2,8 +2,8 @@
 
 import { get, post, remove } from "./api.js";
 import { at, confirmed, row, sections } from "./account_ui.js";
-import { back, brought, refusal } from "./provider.js";
-import { stepped } from "./step_up.js";
+import { back, brought, proof } from "./provider.js";
+import { VERIFICATIONS, has, stepped } from "./step_up.js";
 import { byId, config, explain, fill, h, onClick, say, t } from "./ui.js";
 
 const IDENTITIES = "/v1/users/me/identities";
@@ -32,6 +32,7 @@ async function connect(provider) {
 if (byId("identities")) {
   sections.identities = async () => {
     const { data } = await get(IDENTITIES);
+    has.providers = data.map(({ provider }) => provider);
     byId("identities").replaceChildren(...data.map(show));
     const others = config.providers.filter(({ id }) => !data.some(({ provider }) => provider === id));
     const buttons = others.map((provider) => {
@@ -41,8 +42,16 @@ if (byId("identities")) {
     });
     byId("connect").replaceChildren(...buttons);
   };
-  // From where somebody was sent to connect one.
-  const [linked, refused] = brought("linked", "error");
+  // Back from a provider: one was connected, or the session is to be fresh.
+  const [linked] = brought("linked");
   if (linked) say(t.account.connected);
-  if (refused) explain(byId("identities").closest("section"), refusal(refused));
+  try {
+    const fresh = proof();
+    if (fresh) {
+      await post(VERIFICATIONS, fresh);
+      say(t.step_up.confirmed);
+    }
+  } catch (problem) {
+    explain(byId("identities").closest("section"), problem);
+  }
 }

@@ -36,7 +36,7 @@ export function brought(...names) {
 }
 
 // Why nothing came of it, in words of our own: anybody can write an address.
-export const refusal = (code) => ({ detail: Object.hasOwn(t.provider, code) ? t.provider[code] : t.sign_in.provider_failed });
+const refusal = (code) => ({ detail: Object.hasOwn(t.provider, code) ? t.provider[code] : t.sign_in.provider_failed });
 
 // The proof that the door takes, where a provider has sent the person back with one.
 export function proof() {

@@ -207,7 +207,8 @@ export default {
 "title": "Bestätigen Sie, dass Sie es sind",
 "lead": "Diese Änderung verlangt eine frische Anmeldung.",
 "use_password": "Passwort benutzen",
-"use_email": "Code zusenden"
+"use_email": "Code zusenden",
+"confirmed": "Danke. Machen Sie weiter mit dem, was Sie ändern wollten."
 },
 "unavailable": {
 "title": "Gleich wieder da",

@@ -199,7 +199,8 @@ export default {
 "title": "Confirm that it is you",
 "lead": "This change needs a fresh sign-in.",
 "use_password": "Use your password",
-"use_email": "Email me a code"
+"use_email": "Email me a code",
+"confirmed": "Thank you. Go on with what you wanted to change."
 },
 "unavailable": {
 "title": "We will be right back",
