@@ -6,6 +6,7 @@ pub mod client;
 pub mod cluster;
 pub mod fido2;
 pub mod golden;
+pub mod idp;
 pub mod mailed;
 pub mod otp_app;
 pub mod program;
@@ -14,6 +15,7 @@ pub mod raw;
 pub mod role;
 pub mod smtp;
 pub mod sql;
+pub mod trip;
 
 pub use app::TestApp;
 
