@@ -13,7 +13,7 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, magic_link, oauth, pages, passkeys, password, refresh, sessions, sign_out,
+    admin, door, emails, health, identities, magic_link, oauth, pages, passkeys, password, refresh, sessions, sign_out,
     sign_up, signing_keys, totp, users,
 };
 
@@ -60,6 +60,9 @@ fn routes() -> OpenApiRouter<App> {
         // Providers.
         .routes(routes!(oauth::routes::authorize))
         .routes(routes!(oauth::routes::callback, oauth::routes::posted_callback))
+        .routes(routes!(identities::routes::list, oauth::routes::identities::link))
+        .routes(routes!(identities::routes::unlink))
+        .routes(routes!(oauth::routes::identities::access_token))
         // Second factors.
         .routes(routes!(totp::routes::list, totp::routes::enrol))
         .routes(routes!(totp::routes::update, totp::routes::remove))

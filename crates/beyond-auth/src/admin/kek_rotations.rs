@@ -18,7 +18,7 @@ use crate::totp;
 
 /// Every sealed column there is. A slice that seals another adds it here; a test compares with the database.
 const COLUMNS: &[&dyn SealedColumn] =
-    &[signing_keys::SEALED_PRIVATE, totp::SEALED_SEED, oauth::SEALED_SECRET];
+    &[signing_keys::SEALED_PRIVATE, totp::SEALED_SEED, oauth::SEALED_SECRET, oauth::SEALED_TOKENS];
 
 /// One call works this long at most; what is left is left to the next call.
 const BUDGET: Duration = Duration::from_secs(5);

@@ -4,7 +4,9 @@
 //! the provider says about it beside that is shown and decides nothing.
 
 pub mod flow;
+pub mod mails;
 pub mod model;
+pub mod routes;
 pub mod store;
 
 pub use model::{Identity, Profile};

@@ -16,6 +16,8 @@ pub struct Identity {
     pub user_id: UserId,
     /// The provider, as it stands in paths.
     pub provider: String,
+    /// The provider, as people call it.
+    pub provider_name: String,
     /// Who says so.
     pub issuer: String,
     /// Who it is there.

@@ -8,14 +8,31 @@ use crate::platform::ids::{IdentityId, UserId};
 pub async fn find(conn: &mut Conn, profile: &Profile<'_>) -> Result<Option<Identity>, sqlx::Error> {
     sqlx::query_as!(
         Identity,
-        r#"SELECT id AS "id: IdentityId", user_id AS "user_id: UserId", provider_id AS provider, issuer, subject,
-                  email, email_verified, name, picture, created_at, last_used_at
-           FROM auth.identities WHERE provider_id = $1 AND issuer = $2 AND subject = $3"#,
+        r#"SELECT i.id AS "id: IdentityId", i.user_id AS "user_id: UserId", i.provider_id AS provider,
+                  p.name AS provider_name, i.issuer, i.subject, i.email, i.email_verified, i.name, i.picture,
+                  i.created_at, i.last_used_at
+           FROM auth.identities i JOIN auth.oauth_providers p ON p.id = i.provider_id
+           WHERE i.provider_id = $1 AND i.issuer = $2 AND i.subject = $3"#,
         profile.provider,
         profile.issuer,
         profile.subject,
     )
     .fetch_optional(&mut *conn)
+    .await
+}
+
+/// A user's identities, oldest first.
+pub async fn list(conn: &mut Conn, user: UserId) -> Result<Vec<Identity>, sqlx::Error> {
+    sqlx::query_as!(
+        Identity,
+        r#"SELECT i.id AS "id: IdentityId", i.user_id AS "user_id: UserId", i.provider_id AS provider,
+                  p.name AS provider_name, i.issuer, i.subject, i.email, i.email_verified, i.name, i.picture,
+                  i.created_at, i.last_used_at
+           FROM auth.identities i JOIN auth.oauth_providers p ON p.id = i.provider_id
+           WHERE i.user_id = $1 ORDER BY i.id"#,
+        user.as_uuid(),
+    )
+    .fetch_all(&mut *conn)
     .await
 }
 
@@ -58,4 +75,16 @@ pub async fn touch(conn: &mut Conn, id: IdentityId, profile: &Profile<'_>) -> Re
     .execute(&mut *conn)
     .await?;
     Ok(())
+}
+
+/// Deletes an identity of a user.
+pub async fn delete(conn: &mut Conn, user: UserId, id: IdentityId) -> Result<bool, sqlx::Error> {
+    let result = sqlx::query!(
+        "DELETE FROM auth.identities WHERE id = $1 AND user_id = $2",
+        id.as_uuid(),
+        user.as_uuid(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(result.rows_affected() == 1)
 }

@@ -102,10 +102,10 @@ pub fn endpoints(
     definition: &Definition,
     metadata: Option<&Metadata>,
 ) -> Result<Endpoints, Mistake> {
-    let defaults = kinds::defaults(kind);
+    let known = kinds::known(kind, definition);
     let published = metadata.cloned().unwrap_or_default();
-    let find = |pointer, told: &Option<String>, published: Option<String>, known: Option<&str>| {
-        let text = told.clone().or(published).or_else(|| known.map(str::to_owned));
+    let find = |pointer, told: &Option<String>, published: Option<String>, known: Option<String>| {
+        let text = told.clone().or(published).or(known);
         text.map(|text| checked(outbound, pointer, &text)).transpose()
     };
     let needed = |pointer, found: Option<Url>| {
@@ -119,22 +119,22 @@ pub fn endpoints(
         "/authorization_endpoint",
         &definition.authorization_endpoint,
         published.authorization_endpoint,
-        defaults.authorization_endpoint,
+        known.authorization,
     )?;
     let token = find(
         "/token_endpoint",
         &definition.token_endpoint,
         published.token_endpoint,
-        defaults.token_endpoint,
+        known.token,
     )?;
     let jwks = find("/jwks_uri", &definition.jwks_uri, published.jwks_uri, None)?;
     let userinfo = find(
         "/userinfo_endpoint",
         &definition.userinfo_endpoint,
         published.userinfo_endpoint,
-        defaults.userinfo_endpoint,
+        known.userinfo,
     )?;
-    let emails = find("/emails_endpoint", &definition.emails_endpoint, None, defaults.emails_endpoint)?;
+    let emails = find("/emails_endpoint", &definition.emails_endpoint, None, known.emails)?;
     let revocation =
         find("/revocation_endpoint", &definition.revocation_endpoint, published.revocation_endpoint, None)?;
     Ok(Endpoints {
@@ -143,7 +143,7 @@ pub fn endpoints(
         token: needed("/token_endpoint", token)?,
         userinfo,
         emails,
-        jwks: if defaults.openid { Some(needed("/jwks_uri", jwks)?) } else { None },
+        jwks: if kinds::defaults(kind).openid { Some(needed("/jwks_uri", jwks)?) } else { None },
         revocation,
         names_issuer: published.authorization_response_iss_parameter_supported,
         token_auth: published.token_endpoint_auth_methods_supported,

@@ -13,7 +13,7 @@ use super::model::Provider;
 use super::refusal::{Code, Error, Refusal};
 use super::store::flows::{self, Flow, NewFlow};
 use super::store::providers;
-use super::{discovery, keys, redirect};
+use super::{discovery, keys, redirect, tokens as kept};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::platform::crypto::pkce::Challenge;
@@ -303,9 +303,9 @@ async fn conclude(
     let mut tx = app.db.begin("oauth.callback").await?;
     // As things are now: the provider took its time.
     still_enabled(&mut tx, &provider).await?;
-    let code = if let (Some(user), Some(session)) = (flow.user_id, flow.session_id) {
-        linking::attach(&mut tx, Holder { user, session }, &provider, &assertion, client).await?;
-        None
+    let (known, code) = if let (Some(user), Some(session)) = (flow.user_id, flow.session_id) {
+        let holder = Holder { user, session };
+        (linking::attach(app, &mut tx, holder, &provider, &assertion, client).await?, None)
     } else {
         let settings = settings::load(&mut tx).await?;
         let known = linking::admit(app, &mut tx, &settings, &provider, &assertion, client).await?;
@@ -313,8 +313,9 @@ async fn conclude(
         let challenge = flow.challenge.as_deref().unwrap_or_default();
         flows::insert_code(&mut tx, OAuthCodeId::from(code.id()), known.identity, &code.hash(), challenge)
             .await?;
-        Some(code)
+        (known, Some(code))
     };
+    kept::keep(&mut tx, app, &provider, known.identity, &tokens).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(code)

@@ -49,6 +49,7 @@ pub async fn admit(
         return known(conn, found.user_id, provider, assertion).await;
     }
     let links = provider.definition.link_policy == LinkPolicy::VerifiedEmail;
+    let mut new = false;
     let user = match holder {
         Some(holder) if links => {
             if users::flow::lock_standing(conn, holder.user_id).await? != Some(Standing::Good) {
@@ -61,14 +62,21 @@ pub async fn admit(
         Some(holder) if holder.verified_at.is_some() => {
             return Err(Refusal::new(Code::AccountExists, "link_policy").into());
         }
-        _ => create(conn, settings, provider, assertion, email, client).await?,
+        _ => {
+            new = true;
+            create(conn, settings, provider, assertion, email, client).await?
+        }
     };
     let identity = link(conn, user, provider, assertion, client).await?;
+    if !new {
+        identities::flow::tell_linked(app, conn, &profile, client).await?;
+    }
     Ok(Known { user, identity })
 }
 
 /// Links an identity to the account of whoever went to fetch it, in the caller's transaction.
 pub async fn attach(
+    app: &App,
     conn: &mut Conn,
     holder: Holder,
     provider: &Provider,
@@ -88,6 +96,7 @@ pub async fn attach(
         return Ok(Known { user: holder.user, identity: found.id });
     }
     let identity = link(conn, holder.user, provider, assertion, client).await?;
+    identities::flow::tell_linked(app, conn, &profile, client).await?;
     Ok(Known { user: holder.user, identity })
 }
 
@@ -183,6 +192,7 @@ async fn link(
     let identity = linked.map_err(|error| match error {
         identities::flow::Error::Taken => Refusal::new(Code::IdentityTaken, "identity_taken").into(),
         identities::flow::Error::Database(error) => Error::Database(error),
+        _ => Refusal::new(Code::SignInRefused, "not_linked").into(),
     })?;
     identities::flow::touch(conn, identity, &profile).await?;
     let details = serde_json::json!({ "provider": provider.id, "identity_id": identity });

@@ -23,11 +23,14 @@ pub mod providers;
 pub mod redemption;
 pub mod redirect;
 pub mod refusal;
+pub mod revocation;
 pub mod routes;
 pub mod store;
+pub mod tokens;
 
 pub use assertion::{Assertion, Claims, Evidence};
 pub use model::{Definition, Kind, Provider};
 pub use refusal::{Code, Error, Refusal};
 
 pub use providers::SEALED_SECRET;
+pub use tokens::SEALED_TOKENS;

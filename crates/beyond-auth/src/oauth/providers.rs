@@ -135,12 +135,13 @@ pub async fn delete(app: &App, id: &str, client: &Client) -> Result<(), Error> {
 /// Whoever can write a description but does not know the secret must not learn it by having it sent elsewhere.
 fn check_secret(new: &Described, known: Option<&Provider>) -> Result<(), Error> {
     let mut errors = FieldErrors::default();
+    if new.client_secret.as_ref().is_some_and(|secret| !kinds::takes_secret(new.kind, secret)) {
+        errors.push("/client_secret", "invalid_value", "must be the content of the team's `.p8` file");
+    }
     let public = new.definition.token_auth == Some(TokenAuth::None);
     let there = known.is_some_and(|known| known.has_secret);
-    if new.client_secret.is_some() || public {
-        return Ok(());
-    }
     match known {
+        _ if new.client_secret.is_some() || public => {}
         Some(known)
             if there
                 && destinations(known.kind, &known.definition) != destinations(new.kind, &new.definition) =>

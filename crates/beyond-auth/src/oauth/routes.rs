@@ -1,5 +1,7 @@
 //! To a provider and back, over HTTP.
 
+pub mod identities;
+
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderMap, HeaderValue};

@@ -57,7 +57,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // A missing text is a mistake of ours; tests render every page.
     templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     for (name, source) in templates! {
-        "layout.html" "second_factor.html" "sign_in.html" "sign_up.html" "sign_out.html" "verify_email.html"
+        "layout.html" "providers.html" "second_factor.html" "sign_in.html" "sign_up.html" "sign_out.html" "verify_email.html"
         "magic_link.html" "forgot_password.html" "reset_password.html" "account.html" "unavailable.html"
     } {
         if let Err(error) = templates.add_template(name, source) {

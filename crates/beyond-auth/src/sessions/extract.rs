@@ -34,18 +34,24 @@ impl FromRequestParts<App> for FreshSession {
 
     async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
         let CurrentSession(live) = CurrentSession::from_request_parts(parts, app).await?;
-        if live.session.impersonator.is_some() {
-            // It began with the operator's credential, not with one of the person's.
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "impersonated_session",
-                "Only the user in person may do this, not somebody who acts as the user.",
-            ));
-        }
+        in_person(&live)?;
         let mut conn = app.db.acquire().await?;
         let fresh = settings::load(&mut conn).await?.sessions.fresh();
         if flow::is_fresh(&live, fresh) { Ok(Self(live)) } else { Err(step_up(fresh.as_secs())) }
     }
+}
+
+/// Only the user in person may go on: somebody who acts as the user began with the operator's credential, not with one
+/// of the person's.
+pub fn in_person(live: &Live) -> Result<(), Problem> {
+    if live.session.impersonator.is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "impersonated_session",
+        "Only the user in person may do this, not somebody who acts as the user.",
+    ))
 }
 
 /// The token that the request carries; cookies count for writes only from our own pages and those of origins that

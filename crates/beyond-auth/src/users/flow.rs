@@ -112,5 +112,6 @@ pub async fn delete(app: &App, id: UserId, actor: Actor, client: &Client) -> Res
     }
     audit::record(&mut tx, Event::new("user.deleted", actor).on(id).from(client)).await?;
     tx.commit().await?;
+    app.unlinked.notify_one();
     Ok(())
 }

@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
-    ("identities", &["audit", "settings", "sessions", "users"]),
+    ("identities", &["audit", "emails", "settings", "sessions", "users"]),
     ("oauth", &["audit", "emails", "identities", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "totp", "users"]),

@@ -12,10 +12,6 @@ use crate::platform::http::FieldErrors;
 pub const DEFAULTS: Defaults = Defaults {
     issuer: Some("https://accounts.google.com"),
     openid: true,
-    authorization_endpoint: None,
-    token_endpoint: None,
-    userinfo_endpoint: None,
-    emails_endpoint: None,
     scopes: &["openid", "email", "profile"],
     response_mode: ResponseMode::Query,
 };

@@ -33,18 +33,23 @@ pub struct Defaults {
     pub issuer: Option<&'static str>,
     /// Whether it publishes a discovery document and identity tokens.
     pub openid: bool,
-    /// Without discovery: where people are sent.
-    pub authorization_endpoint: Option<&'static str>,
-    /// Without discovery: where codes are exchanged.
-    pub token_endpoint: Option<&'static str>,
-    /// Without discovery: where claims are read.
-    pub userinfo_endpoint: Option<&'static str>,
-    /// Without discovery: where addresses are read.
-    pub emails_endpoint: Option<&'static str>,
     /// What is asked for.
     pub scopes: &'static [&'static str],
     /// How the answer comes back.
     pub response_mode: ResponseMode,
+}
+
+/// Where a kind that publishes nothing about itself has its endpoints.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Where people are sent.
+    pub authorization: Option<String>,
+    /// Where codes are exchanged.
+    pub token: Option<String>,
+    /// Where claims are read.
+    pub userinfo: Option<String>,
+    /// Where addresses are read.
+    pub emails: Option<String>,
 }
 
 /// Endpoints as they are in force: the operator's, else the discovered, else the kind's.
@@ -103,6 +108,14 @@ pub fn issuer(kind: Kind, definition: &Definition) -> Option<String> {
     }
 }
 
+/// The endpoints that need no discovery.
+pub fn known(kind: Kind, definition: &Definition) -> Known {
+    match kind {
+        Kind::Github => github::known(definition),
+        _ => Known::default(),
+    }
+}
+
 /// Whether a discovery document read for `expected` may name `found` as its issuer.
 pub fn accepts_discovered_issuer(kind: Kind, expected: &str, found: &str) -> bool {
     match kind {
@@ -127,6 +140,11 @@ pub fn authorize_params(provider: &Provider) -> Vec<(&'static str, String)> {
         Kind::Google => google::authorize_params(&provider.definition),
         _ => Vec::new(),
     }
+}
+
+/// Whether a secret that the operator hands in is what the kind makes something of.
+pub fn takes_secret(kind: Kind, secret: &SecretString) -> bool {
+    kind != Kind::Apple || apple::is_key(secret)
 }
 
 /// What is sent as client secret: the stored one, or one that is made of it. `now` is in seconds since 1970.

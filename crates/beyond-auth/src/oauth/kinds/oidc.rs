@@ -15,10 +15,6 @@ use crate::users::model::NAME_LIMIT;
 pub const DEFAULTS: Defaults = Defaults {
     issuer: None,
     openid: true,
-    authorization_endpoint: None,
-    token_endpoint: None,
-    userinfo_endpoint: None,
-    emails_endpoint: None,
     scopes: &["openid", "email", "profile"],
     response_mode: ResponseMode::Query,
 };

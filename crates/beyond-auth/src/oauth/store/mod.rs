@@ -4,3 +4,5 @@ pub mod documents;
 pub mod flows;
 pub mod providers;
 pub mod sealed;
+pub mod sealed_tokens;
+pub mod tokens;

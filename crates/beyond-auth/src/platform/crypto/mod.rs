@@ -3,6 +3,7 @@
 
 pub mod cose;
 pub mod envelope;
+pub mod es256;
 pub mod jws;
 pub mod jwt;
 pub mod password;

@@ -8,6 +8,7 @@ pub mod fido2;
 pub mod golden;
 pub mod idp;
 pub mod mailed;
+pub mod oidc_provider;
 pub mod otp_app;
 pub mod program;
 pub mod proxy;
