@@ -114,7 +114,6 @@ const COLUMNS: [&str; 6] = ["id", "kind", "name", "enabled", "client_id", "clien
 
 /// List the identity providers, without their secrets.
 #[utoipa::path(get, path = "/v1/admin/oauth-providers", tag = "admin", security(("admin" = [])),
-    operation_id = "list_oauth_providers",
     responses((status = 200, body = OauthProvidersResponse)))]
 pub async fn list(_: Admin, State(app): State<App>) -> Result<Json<OauthProvidersResponse>, Problem> {
     let providers = providers::list(&app).await?;
@@ -127,7 +126,6 @@ pub async fn list(_: Admin, State(app): State<App>) -> Result<Json<OauthProvider
 /// What it publishes (discovery, keys) is read and checked before anything is kept. The secret is sealed and never
 /// returned; it stays where none is given, unless kind, issuer or an address changes.
 #[utoipa::path(put, path = "/v1/admin/oauth-providers", tag = "admin", security(("admin" = [])),
-    operation_id = "put_oauth_provider", request_body = PutOauthProviderRequest,
     responses((status = 200, body = OauthProvider)))]
 pub async fn put(
     _: Admin,
@@ -144,7 +142,6 @@ pub async fn put(
 ///
 /// To keep them, set `enabled` to `false` instead.
 #[utoipa::path(delete, path = "/v1/admin/oauth-providers/{id}", tag = "admin", security(("admin" = [])),
-    operation_id = "delete_oauth_provider",
     params(("id" = String, Path, description = "Its id.")),
     responses((status = 204, description = "It is gone.")))]
 pub async fn remove(

@@ -49,7 +49,7 @@ pub struct AuthorizeQuery {
 ///
 /// A browser is sent here. Afterwards it is at `redirect_to` with `code` (for `POST /v1/sessions` with the method
 /// `oauth`), or with `error` and `provider`; and with `state`, where there was one.
-#[utoipa::path(get, path = "/v1/oauth/{provider}/authorize", tag = "sessions", operation_id = "oauth_authorize",
+#[utoipa::path(get, path = "/v1/oauth/{provider}/authorize", tag = "sessions",
     params(("provider" = String, Path, description = "Its id."), AuthorizeQuery),
     responses((status = 303, description = "To the provider.")))]
 pub async fn authorize(
@@ -91,7 +91,7 @@ fn check(query: &AuthorizeQuery) -> Result<Challenge, Problem> {
 /// Come back from a provider.
 ///
 /// Only in the browser that was sent out, once. A HEAD does nothing.
-#[utoipa::path(get, path = "/v1/oauth/{provider}/callback", tag = "sessions", operation_id = "oauth_callback",
+#[utoipa::path(get, path = "/v1/oauth/{provider}/callback", tag = "sessions",
     params(("provider" = String, Path, description = "Its id.")),
     responses((status = 303, description = "To the application.")))]
 pub async fn callback(
@@ -112,7 +112,6 @@ pub async fn callback(
 
 /// Come back from a provider whose page posts the answer (Apple).
 #[utoipa::path(post, path = "/v1/oauth/{provider}/callback", tag = "sessions",
-    operation_id = "oauth_posted_callback",
     params(("provider" = String, Path, description = "Its id.")),
     request_body(content = Object, content_type = "application/x-www-form-urlencoded"),
     responses((status = 303, description = "To the application.")))]

@@ -20,6 +20,7 @@ mod magic_link;
 mod mail;
 mod mail_preview;
 mod mfa;
+mod oauth;
 mod openapi;
 mod outage;
 mod pages;

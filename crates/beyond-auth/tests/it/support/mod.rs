@@ -6,6 +6,7 @@ pub mod client;
 pub mod cluster;
 pub mod fido2;
 pub mod golden;
+pub mod idp;
 pub mod mailed;
 pub mod oidc_provider;
 pub mod otp_app;
@@ -15,6 +16,7 @@ pub mod raw;
 pub mod role;
 pub mod smtp;
 pub mod sql;
+pub mod trip;
 
 pub use app::TestApp;
 
