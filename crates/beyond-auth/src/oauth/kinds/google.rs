@@ -38,9 +38,14 @@ pub fn authorize_params(definition: &Definition) -> Vec<(&'static str, String)> 
 /// a Google account was merely mailed to once.
 pub fn assertion(definition: &Definition, evidence: &Evidence<'_>) -> Result<Assertion, Refusal> {
     let mut assertion = oidc::assertion(definition, evidence)?;
-    let hosted = evidence.id_token.and_then(|claims| claims.get("hd")).and_then(Value::as_str);
+    let hosted = evidence
+        .id_token
+        .and_then(|claims| claims.get("hd"))
+        .and_then(Value::as_str)
+        .filter(|hd| !hd.is_empty());
     assertion.hosted_domain = hosted.map(str::to_ascii_lowercase);
-    let own = assertion.email.as_ref().is_some_and(|email| email.canonical().ends_with("@gmail.com"));
+    let own = assertion.email.as_ref().and_then(|email| email.canonical().rsplit_once('@'));
+    let own = own.is_some_and(|(_, domain)| matches!(domain, "gmail.com" | "googlemail.com"));
     assertion.authoritative = own || hosted.is_some();
     Ok(assertion)
 }

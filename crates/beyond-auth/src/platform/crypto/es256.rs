@@ -22,7 +22,8 @@ impl Es256Key {
     /// Reads PKCS #8 in PEM (RFC 7468 section 10): the `.p8` file that Apple hands out.
     pub fn from_pem(pem: &SecretString) -> Result<Self, MalformedKey> {
         let body = pem.expose_secret().trim().strip_prefix("-----BEGIN PRIVATE KEY-----");
-        let body = body.and_then(|body| body.strip_suffix("-----END PRIVATE KEY-----")).ok_or(MalformedKey)?;
+        let body =
+            body.and_then(|body| body.strip_suffix("-----END PRIVATE KEY-----")).ok_or(MalformedKey)?;
         let packed: Zeroizing<String> = Zeroizing::new(body.split_whitespace().collect());
         let der = Zeroizing::new(STANDARD.decode(packed.as_bytes()).map_err(|_| MalformedKey)?);
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der);
@@ -55,9 +56,11 @@ mod tests {
     use super::*;
 
     fn key() -> (EcdsaKeyPair, SecretString) {
-        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let der =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let text = STANDARD.encode(der.as_ref());
-        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
         (EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.as_ref()).unwrap(), pem.into())
     }
@@ -72,7 +75,8 @@ mod tests {
         public.verify(message.as_bytes(), &signature).unwrap();
         assert!(public.verify(b"another", &signature).is_err());
         let (header, claims) = message.split_once('.').unwrap();
-        let read = |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
+        let read =
+            |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
         assert_eq!(read(header), json!({ "alg": "ES256", "kid": "KEY", "typ": "JWT" }));
         assert_eq!(read(claims), json!({ "iss": "TEAM" }));
     }

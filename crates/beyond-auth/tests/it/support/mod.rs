@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod fido2;
 pub mod golden;
 pub mod idp;
+pub mod kinds;
 pub mod mailed;
 pub mod oidc_provider;
 pub mod otp_app;

@@ -1,5 +1,6 @@
 //! A browser on its way to a provider and back.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use beyond_auth::platform::config::{Origin, OutboundRule};
@@ -144,4 +145,28 @@ pub async fn reason(app: &TestApp) -> String {
                  ORDER BY occurred_at DESC, id DESC LIMIT 1";
     let rows = super::sql::rows(app, query).await;
     rows.first().map(|row| sqlx::Row::get(row, 0)).unwrap_or_default()
+}
+
+/// A browser that a person has sent out to link an account elsewhere.
+pub async fn link(http: &Http, provider: &str) -> Trip {
+    let answer =
+        http.post("/v1/users/me/identities", json!({ "provider": provider, "redirect_to": HOME })).await;
+    let location = answer.expect(201)["authorize_url"].as_str().unwrap().to_owned();
+    let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    Trip { http: http.clone(), location, cookie }
+}
+
+/// What an answer says to the page that the browser comes home to.
+pub fn said(answer: &Answer) -> HashMap<String, String> {
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let url = Url::parse(&answer.header("location")).unwrap();
+    assert!(url.as_str().starts_with(HOME), "{url}");
+    url.query_pairs().into_owned().collect()
+}
+
+/// An answer of a kind of provider that does not name itself in it.
+pub fn nameless(mut back: Url) -> Url {
+    let kept: Vec<_> = back.query_pairs().into_owned().filter(|(name, _)| name != "iss").collect();
+    back.query_pairs_mut().clear().extend_pairs(kept);
+    back
 }
