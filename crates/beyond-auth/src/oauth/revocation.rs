@@ -67,7 +67,12 @@ async fn settle(app: &App, orphan: &Orphan) -> Result<(), sqlx::Error> {
         Ok(()) => "provider_tokens.revoked",
         Err(Error::Database(error)) => return Err(error),
         Err(Error::Refused(Refusal { reason, detail, .. })) if orphan.revoke_tries >= MOST_TRIES => {
-            tracing::error!(provider, reason, ?detail, "tokens of a provider could not be revoked and are forgotten");
+            tracing::error!(
+                provider,
+                reason,
+                ?detail,
+                "tokens of a provider could not be revoked and are forgotten"
+            );
             "provider_tokens.abandoned"
         }
         Err(Error::Refused(Refusal { reason, detail, .. })) => {

@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::discovery;
 use super::exchange::{self, Tokens};
 use super::model::{Kind, Provider};
 use super::refusal::{self, Refusal};
 use super::store::tokens::{self as store, Stored, Written};
 use super::store::{providers, sealed_tokens};
-use super::discovery;
 use crate::app::App;
 use crate::platform::crypto::envelope::Keyring;
 use crate::platform::db::Conn;
@@ -58,7 +58,8 @@ impl Kept {
     }
 
     fn seal(&self, keyring: &Keyring, id: Uuid) -> Vec<u8> {
-        let text = |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
+        let text =
+            |token: &Option<SecretString>| token.as_ref().map(|token| token.expose_secret().to_owned());
         let (access, refresh) = (Zeroizing::new(text(&self.access)), Zeroizing::new(text(&self.refresh)));
         let plain = Plain { access: access.as_deref(), refresh: refresh.as_deref() };
         let plain = Zeroizing::new(serde_json::to_vec(&plain).unwrap_or_default());
@@ -155,7 +156,9 @@ pub async fn access(app: &App, user: UserId, identity: IdentityId) -> Result<Acc
                 drop(conn);
                 renew(app, &provider, id, refresh).await?;
             }
-            _ if Instant::now() >= deadline => return Err(Error::Unavailable(Refusal::invalid("renewal_slow"))),
+            _ if Instant::now() >= deadline => {
+                return Err(Error::Unavailable(Refusal::invalid("renewal_slow")));
+            }
             _ => {
                 drop(conn);
                 sleep(GLANCE).await;

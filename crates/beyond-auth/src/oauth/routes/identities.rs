@@ -49,7 +49,8 @@ pub async fn link(
     Json(body): Json<LinkIdentityRequest>,
 ) -> Result<Response, Problem> {
     let purpose = Purpose::Link(live.holder());
-    let begun = flow::begin(&app, &body.provider, &purpose, &body.redirect_to, &client).await.map_err(in_body)?;
+    let begun =
+        flow::begin(&app, &body.provider, &purpose, &body.redirect_to, &client).await.map_err(in_body)?;
     let cookies = cookie::set(&app, &headers, begun.mode, begun.id, &begun.browser);
     let answer = Json(LinkIdentityResponse { authorize_url: begun.url.into() });
     let mut response = (StatusCode::CREATED, answer).into_response();
@@ -63,7 +64,9 @@ pub async fn link(
 fn in_body(error: BeginError) -> Problem {
     let invalid = |pointer, code, detail: &str| Problem::invalid(vec![]).with_error(pointer, code, detail);
     match error {
-        BeginError::UnknownProvider => invalid("/provider", "unknown_provider", "is no provider that is enabled"),
+        BeginError::UnknownProvider => {
+            invalid("/provider", "unknown_provider", "is no provider that is enabled")
+        }
         BeginError::Redirect => invalid(
             "/redirect_to",
             "redirect_not_allowed",

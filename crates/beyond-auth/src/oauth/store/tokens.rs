@@ -87,7 +87,11 @@ pub struct Stored {
 }
 
 /// Reads what is kept for an identity of a user; `None` where the user has no such identity.
-pub async fn find(conn: &mut Conn, user: UserId, identity: IdentityId) -> Result<Option<Stored>, sqlx::Error> {
+pub async fn find(
+    conn: &mut Conn,
+    user: UserId,
+    identity: IdentityId,
+) -> Result<Option<Stored>, sqlx::Error> {
     sqlx::query_as!(
         Stored,
         r#"SELECT i.provider_id, t.id AS "id?", t.sealed_tokens AS "sealed?", t.access_expires_at AS "expires_at?",
