@@ -36,7 +36,7 @@ async fn claims_about_somebody_or_something_else_are_not_believed() {
         ("sub", json!(42), "subject_malformed"),
         ("sub", json!(long), "subject_malformed"),
         ("sub", json!("a\u{0}b"), "subject_malformed"),
-        ("sub", json!(["ada"]), "subject_malformed"),
+        ("sub", json!(["ada"]), "id_token_malformed"),
     ] {
         let what = format!("{name}: {value}");
         idp.twist(move |claims| {
