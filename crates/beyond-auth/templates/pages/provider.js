@@ -29,7 +29,7 @@ export function brought(...names) {
   const address = new URL(location.href);
   const values = names.map((name) => address.searchParams.get(name));
   if (values.some(Boolean)) {
-    for (const name of [...names, "error_description"]) address.searchParams.delete(name);
+    for (const name of [...names, "provider"]) address.searchParams.delete(name);
     history.replaceState(null, "", address);
   }
   return values;

@@ -61,7 +61,6 @@ async fn flow_with(name: &str, callback: Option<&str>) {
     let data_dir = folder.path().join("data");
     let mut command = dev::command(&data_dir);
     command.arg("--database-url").arg(database.url.expose_secret());
-    command.args(["--outbound-allow", "127.0.0.1"]);
     let dev = tokio::task::block_in_place(|| Dev::run(command, &data_dir));
     let admin = std::fs::read_to_string(data_dir.join("secrets/admin-secret")).unwrap();
     let provider = match callback {

@@ -169,6 +169,8 @@ pub struct Inner {
     granted: HashMap<String, Granted>,
     /// Paths that were asked for.
     pub asked: Vec<String>,
+    /// Forms that were posted, with their paths.
+    pub posted: Vec<(String, HashMap<String, String>)>,
 }
 
 /// The provider. Stops with the test's runtime.
@@ -192,6 +194,7 @@ impl Idp {
             person: person.as_object().unwrap().clone(),
             granted: HashMap::new(),
             asked: Vec::new(),
+            posted: Vec::new(),
         };
         let idp = Self { url, inner: Arc::new(Mutex::new(inner)) };
         let router = Router::new()
@@ -261,6 +264,20 @@ impl Idp {
     /// An identity token as an app on a device would get it.
     pub fn id_token(&self, nonce: Option<&str>) -> String {
         self.lock().id_token(&self.url, nonce)
+    }
+
+    /// What was posted last to a path.
+    pub fn heard(&self, path: &str) -> HashMap<String, String> {
+        let inner = self.lock();
+        let found = inner.posted.iter().rev().find(|(posted, _)| posted == path);
+        found.map(|(_, form)| form.clone()).unwrap_or_default()
+    }
+
+    fn hear(&self, path: &str, body: &[u8]) {
+        if !body.is_empty() {
+            let form = url::form_urlencoded::parse(body).into_owned().collect();
+            self.lock().posted.push((path.to_owned(), form));
+        }
     }
 
     /// What a path answers instead of the right thing, once it is time.
@@ -360,7 +377,8 @@ async fn jwks(State(idp): State<Idp>) -> Response {
 }
 
 /// Any other document: `/userinfo` is the person's own.
-async fn document(State(idp): State<Idp>, uri: Uri, headers: HeaderMap) -> Response {
+async fn document(State(idp): State<Idp>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    idp.hear(uri.path(), &body);
     if let Some(instead) = idp.told(uri.path()).await {
         return instead;
     }
@@ -379,6 +397,7 @@ async fn document(State(idp): State<Idp>, uri: Uri, headers: HeaderMap) -> Respo
 
 /// RFC 6749 §4.1.3, strictly.
 async fn token(State(idp): State<Idp>, headers: HeaderMap, body: Bytes) -> Response {
+    idp.hear("/token", &body);
     if let Some(instead) = idp.told("/token").await {
         return instead;
     }

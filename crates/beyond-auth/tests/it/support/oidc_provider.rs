@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::OnceCell;
 
 /// A running provider with one client. Ends with the value.
@@ -17,6 +17,8 @@ pub struct OidcProvider {
     _child: Child,
     /// The process ends when nobody holds this any more, however the test does.
     _held: ChildStdin,
+    /// It says something now and then, and must find somebody to say it to.
+    _heard: Lines<BufReader<ChildStdout>>,
 }
 
 /// What the provider says of itself.
@@ -38,7 +40,7 @@ impl OidcProvider {
         let held = child.stdin.take().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next_line().await.unwrap().expect("the provider ends at once");
-        Self { told: serde_json::from_str(&line).unwrap(), _child: child, _held: held }
+        Self { told: serde_json::from_str(&line).unwrap(), _child: child, _held: held, _heard: lines }
     }
 }
 
