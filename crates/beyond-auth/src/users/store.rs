@@ -135,6 +135,7 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
 
 /// What a user could begin a sign-in with.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own")]
 pub struct WaysIn {
     /// A password.
     pub password: bool,
