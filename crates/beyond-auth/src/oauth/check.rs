@@ -4,7 +4,7 @@ use url::Url;
 
 use super::flow::RESERVED;
 use super::kinds;
-use super::model::{Definition, Kind};
+use super::model::{Definition, Kind, is_id};
 use crate::platform::http::FieldErrors;
 
 /// Longest URL.
@@ -16,11 +16,7 @@ const TEXT_LIMIT: usize = 512;
 
 /// A word for paths.
 pub fn slug(id: &str, errors: &mut FieldErrors) {
-    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let fits = (1..=40).contains(&id.len())
-        && id.bytes().all(|byte| letter(byte) || byte == b'-')
-        && !id.starts_with('-');
-    if !fits {
+    if !is_id(id) {
         errors.push("/id", "invalid_id", "must be 1 to 40 of a-z, 0-9 and -, and must not begin with -");
     }
 }

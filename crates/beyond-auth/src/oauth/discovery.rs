@@ -121,12 +121,7 @@ pub fn endpoints(
         published.authorization_endpoint,
         known.authorization,
     )?;
-    let token = find(
-        "/token_endpoint",
-        &definition.token_endpoint,
-        published.token_endpoint,
-        known.token,
-    )?;
+    let token = find("/token_endpoint", &definition.token_endpoint, published.token_endpoint, known.token)?;
     let jwks = find("/jwks_uri", &definition.jwks_uri, published.jwks_uri, None)?;
     let userinfo = find(
         "/userinfo_endpoint",

@@ -15,7 +15,7 @@ use crate::platform::outbound::{self, Call};
 /// How long somebody waits for what another one is reading just now.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often he looks.
-const GLANCE: Duration = Duration::from_millis(100);
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// A document that is wanted.
 pub struct Wanted<'a> {

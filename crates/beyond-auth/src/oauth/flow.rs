@@ -9,7 +9,7 @@ use super::exchange::{self, Tokens};
 use super::id_token::{self, Expected};
 use super::kinds::{self, Endpoints, ResponseMode};
 use super::linking;
-use super::model::Provider;
+use super::model::{Provider, is_id};
 use super::refusal::{Code, Error, Refusal};
 use super::store::flows::{self, Flow, NewFlow};
 use super::store::providers;
@@ -289,6 +289,9 @@ async fn conclude(
     let provider = provider
         .filter(|provider| provider.enabled)
         .ok_or(Refusal::new(Code::ProviderDisabled, "provider_disabled"))?;
+    if provider.updated_at > flow.created_at {
+        return Err(Refusal::new(Code::ProviderDisabled, "provider_changed").into());
+    }
     if answer.ambiguous {
         return Err(Refusal::invalid("answer_ambiguous").into());
     }
@@ -391,7 +394,7 @@ fn refused(redirect_to: Url, echo: Option<&str>, provider: &str, code: Code) -> 
 
 /// Notes for the operator why somebody was refused.
 pub async fn note(app: &App, provider: &str, refusal: &Refusal, client: &Client) -> Result<(), sqlx::Error> {
-    let provider: String = provider.chars().take(40).collect();
+    let provider = is_id(provider).then_some(provider);
     let details = serde_json::json!({
         "provider": provider,
         "code": refusal.code.as_str(),

@@ -73,7 +73,7 @@ pub fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Refusal> {
     match claims.get("nonce") {
         Some(Value::String(nonce)) => {
             let same = |fits: &&str| bool::from(fits.as_bytes().ct_eq(nonce.as_bytes()));
-            if expected.nonces.iter().any(|fits| same(fits)) {
+            if expected.nonces.iter().any(same) {
                 Ok(())
             } else {
                 Err(Refusal::invalid("id_token_nonce"))
@@ -94,19 +94,13 @@ const LATEST: i64 = 253_402_300_799;
 
 /// A time, in whole seconds since 1970; some write a fraction.
 fn seconds(value: &Value) -> Option<i64> {
-    let seconds = match value.as_i64() {
-        Some(seconds) => seconds,
-        None => {
-            let seconds = value.as_f64().filter(|seconds| (0.0..1e12).contains(seconds))?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "bounded just before; the fraction is not wanted"
-            )]
-            let seconds = seconds as i64;
-            seconds
-        }
-    };
-    (0..=LATEST).contains(&seconds).then_some(seconds)
+    let whole = value.as_i64().or_else(|| {
+        let seconds = value.as_f64().filter(|seconds| (0.0..1e12).contains(seconds))?;
+        #[expect(clippy::cast_possible_truncation, reason = "bounded just before; the fraction is not wanted")]
+        let whole = seconds as i64;
+        Some(whole)
+    })?;
+    (0..=LATEST).contains(&whole).then_some(whole)
 }
 
 #[cfg(test)]

@@ -154,6 +154,14 @@ impl Definition {
     }
 }
 
+/// Whether a text can be a provider's id: a word for paths.
+pub fn is_id(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=40).contains(&text.len())
+        && text.bytes().all(|byte| letter(byte) || byte == b'-')
+        && !text.starts_with('-')
+}
+
 /// A provider. Its secret stays in the database until it is needed.
 #[derive(Clone, Debug)]
 pub struct Provider {

@@ -23,6 +23,8 @@ use crate::platform::http::extract::Form;
 use crate::platform::http::{Client, FieldErrors, Path, Problem, Query, throttle};
 use crate::platform::ids::OAuthFlowId;
 
+/// Providers come back soon, or not.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 /// Longest `state` of an application, in bytes.
 const ECHO_LIMIT: usize = 512;
 
@@ -222,39 +224,58 @@ impl From<TokenError> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let code = refusal.code.as_str();
         match refusal.code {
-            Code::InvalidProviderResponse | Code::AccessDenied | Code::SignInRefused | Code::SessionEnded => {
-                Self::unauthenticated(code, "What the provider says cannot be accepted. Begin again.")
+            Code::AccessDenied => Self::unauthenticated("access_denied", "You said no, or the provider did."),
+            Code::InvalidProviderResponse => Self::unauthenticated(
+                "invalid_provider_response",
+                "What the provider says cannot be accepted. Begin again.",
+            ),
+            Code::SignInRefused => {
+                Self::unauthenticated("sign_in_refused", "The sign-in cannot be accepted. Begin again.")
             }
-            Code::ProviderError | Code::ProviderUnavailable => Self::new(
+            Code::SessionEnded => {
+                Self::unauthenticated("session_ended", "The session has ended meanwhile. Sign in again.")
+            }
+            Code::ProviderError => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                code,
-                "The provider cannot be reached, or reports an error. Other ways of signing in work.",
+                "provider_error",
+                "The provider reports an error. Other ways of signing in work.",
             )
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("10")),
+            .with_header(header::RETRY_AFTER, RETRY_AFTER),
+            Code::ProviderUnavailable => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                "The provider cannot be reached. Other ways of signing in work.",
+            )
+            .with_header(header::RETRY_AFTER, RETRY_AFTER),
             Code::ProviderDisabled => Self::new(
                 StatusCode::FORBIDDEN,
-                code,
+                "provider_disabled",
                 "The provider has just been changed or switched off. Begin again.",
             ),
-            Code::EmailUnverified => {
-                Self::new(StatusCode::FORBIDDEN, code, "The provider does not vouch for an address of yours.")
-            }
-            Code::DomainNotAllowed => {
-                Self::new(StatusCode::FORBIDDEN, code, "Addresses of this domain are not let in.")
-            }
-            Code::SignUpDisabled => {
-                Self::new(StatusCode::FORBIDDEN, code, "There is no account, and none can be made this way.")
-            }
+            Code::EmailUnverified => Self::new(
+                StatusCode::FORBIDDEN,
+                "email_unverified",
+                "The provider does not vouch for an address of yours.",
+            ),
+            Code::DomainNotAllowed => Self::new(
+                StatusCode::FORBIDDEN,
+                "domain_not_allowed",
+                "Addresses of this domain are not let in.",
+            ),
+            Code::SignUpDisabled => Self::new(
+                StatusCode::FORBIDDEN,
+                "sign_up_disabled",
+                "There is no account, and none can be made this way.",
+            ),
             Code::AccountExists => Self::new(
                 StatusCode::CONFLICT,
-                code,
+                "account_exists",
                 "The address has an account. Sign in to it in another way, then link this one.",
             ),
             Code::IdentityTaken => Self::new(
                 StatusCode::CONFLICT,
-                code,
+                "identity_taken",
                 "The account at the provider is linked to another user.",
             ),
         }

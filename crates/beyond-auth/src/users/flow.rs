@@ -10,6 +10,7 @@ use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::UserId;
 use crate::settings::Settings;
+use crate::settings::model::MfaPolicy;
 
 /// Why a user was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,9 @@ pub enum Error {
     /// There is no such user.
     #[error("there is no such user")]
     NotFound,
+    /// The session that asked has ended meanwhile.
+    #[error("the session has ended")]
+    Ended,
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -50,6 +54,11 @@ pub async fn lock_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx:
     store::has_session(conn, holder).await
 }
 
+/// Whether a session still lives, without the lock: for what nobody minds to be a moment old when it is answered.
+pub async fn has_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx::Error> {
+    store::has_session(conn, holder).await
+}
+
 /// Notes that somebody came in before any address of the account was proven.
 pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
     store::note_unproven_use(conn, id).await
@@ -76,6 +85,21 @@ pub async fn has_way_in(conn: &mut Conn, settings: &Settings, id: UserId) -> Res
         || ways.identity)
 }
 
+/// Whether a sign-in of this user asks for a second factor that is enrolled, as the project's settings are now: an
+/// authenticator app, or a passkey where the project requires two factors.
+pub async fn has_second_factor(
+    conn: &mut Conn,
+    settings: &Settings,
+    id: UserId,
+) -> Result<bool, sqlx::Error> {
+    if settings.mfa.policy == MfaPolicy::Off {
+        return Ok(false);
+    }
+    let has = store::second_factors(conn, id).await?;
+    let passkey_counts = settings.mfa.policy == MfaPolicy::Required && settings.passkeys.enabled;
+    Ok(has.totp || (has.passkey && passkey_counts))
+}
+
 /// A change of profile; fields that are `None` stay.
 #[derive(Debug, Default)]
 pub struct ProfileChange {
@@ -85,15 +109,16 @@ pub struct ProfileChange {
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// Changes a profile.
+/// Changes a profile. `by` is the session of the user in person; the operator has none.
 pub async fn update_profile(
     app: &App,
     id: UserId,
     change: &ProfileChange,
-    actor: Actor,
+    by: Option<Holder>,
     client: &Client,
 ) -> Result<User, Error> {
     let mut tx = app.db.begin("users.update_profile").await?;
+    let actor = lock_for(&mut tx, id, by).await?;
     let name = change.name.as_ref().map(Option::as_deref);
     if !store::update_profile(&mut tx, id, name, change.metadata.as_ref()).await? {
         return Err(Error::NotFound);
@@ -104,9 +129,10 @@ pub async fn update_profile(
     Ok(user)
 }
 
-/// Deletes a user with everything that belongs to it; sessions end with the row.
-pub async fn delete(app: &App, id: UserId, actor: Actor, client: &Client) -> Result<(), Error> {
+/// Deletes a user with everything that belongs to it; sessions end with the row. `by` as in [`update_profile`].
+pub async fn delete(app: &App, id: UserId, by: Option<Holder>, client: &Client) -> Result<(), Error> {
     let mut tx = app.db.begin("users.delete").await?;
+    let actor = lock_for(&mut tx, id, by).await?;
     if !store::delete(&mut tx, id).await? {
         return Err(Error::NotFound);
     }
@@ -114,4 +140,16 @@ pub async fn delete(app: &App, id: UserId, actor: Actor, client: &Client) -> Res
     tx.commit().await?;
     app.unlinked.notify_one();
     Ok(())
+}
+
+/// Locks the user for whoever acts: with a session, it must live.
+async fn lock_for(conn: &mut Conn, id: UserId, by: Option<Holder>) -> Result<Actor, Error> {
+    match by {
+        Some(holder) if lock_session(conn, holder).await? => Ok(Actor::User(id)),
+        Some(_) => Err(Error::Ended),
+        None => {
+            lock_standing(conn, id).await?.ok_or(Error::NotFound)?;
+            Ok(Actor::Admin)
+        }
+    }
 }

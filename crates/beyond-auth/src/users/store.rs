@@ -135,6 +135,7 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
 
 /// What a user could begin a sign-in with.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own")]
 pub struct WaysIn {
     /// A password.
     pub password: bool,
@@ -155,6 +156,28 @@ pub async fn ways_in(conn: &mut Conn, id: UserId) -> Result<WaysIn, sqlx::Error>
                   EXISTS (SELECT FROM auth.emails WHERE user_id = $1 AND verified_at IS NOT NULL) AS "mailbox!",
                   EXISTS (SELECT FROM auth.identities i JOIN auth.oauth_providers p ON p.id = i.provider_id
                           WHERE i.user_id = $1 AND p.enabled) AS "identity!""#,
+        id.as_uuid(),
+    )
+    .fetch_one(&mut *conn)
+    .await
+}
+
+/// What a user has enrolled as a second factor.
+#[derive(Debug)]
+pub struct SecondFactors {
+    /// An authenticator app.
+    pub totp: bool,
+    /// A passkey.
+    pub passkey: bool,
+}
+
+/// Reads it.
+pub async fn second_factors(conn: &mut Conn, id: UserId) -> Result<SecondFactors, sqlx::Error> {
+    sqlx::query_as!(
+        SecondFactors,
+        r#"SELECT EXISTS (SELECT FROM auth.totp_factors
+                          WHERE user_id = $1 AND activated_at IS NOT NULL) AS "totp!",
+                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1) AS "passkey!""#,
         id.as_uuid(),
     )
     .fetch_one(&mut *conn)

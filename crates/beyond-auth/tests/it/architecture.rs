@@ -23,11 +23,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("emails", &["audit", "settings", "users"]),
     ("sessions", &["audit", "settings", "users"]),
     ("refresh", &["audit", "sessions", "settings", "users"]),
-    ("signing_keys", &["audit", "sessions", "settings"]),
+    ("signing_keys", &["audit", "sessions", "settings", "users"]),
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
-    ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
+    ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
     ("identities", &["audit", "emails", "settings", "sessions", "users"]),
     ("oauth", &["audit", "emails", "identities", "sessions", "settings", "sign_in", "users"]),

@@ -46,6 +46,8 @@ enum Id {
     Passkey,
     /// An identity of another user.
     Identity,
+    /// An identity provider.
+    Provider,
     /// Another user.
     User,
     /// A second factor of another user.
@@ -126,6 +128,9 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, none),
     ("POST", "/v1/passkeys/authentication-options", Public, Id::None, none),
     ("GET", "/.well-known/webauthn", Public, Id::None, none),
+    ("GET", "/v1/oauth/{provider}/authorize", Public, Id::None, none),
+    ("GET", "/v1/oauth/{provider}/callback", Public, Id::None, none),
+    ("POST", "/v1/oauth/{provider}/callback", Public, Id::None, none),
     ("GET", "/v1/users/me/identities", Session, Id::None, none),
     (
         "POST",
@@ -148,6 +153,15 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/admin/users/{id}/passkeys/{passkey_id}", Admin, Id::User, none),
     ("GET", "/v1/admin/users/{id}/factors", Admin, Id::User, none),
     ("DELETE", "/v1/admin/users/{id}/factors/{factor_id}", Admin, Id::UserFactor, none),
+    ("GET", "/v1/admin/oauth-providers", Admin, Id::None, none),
+    (
+        "PUT",
+        "/v1/admin/oauth-providers",
+        Admin,
+        Id::None,
+        || json!({ "id": "eves", "kind": "github", "client_id": "x", "client_secret": "y" }),
+    ),
+    ("DELETE", "/v1/admin/oauth-providers/{id}", Admin, Id::Provider, none),
     ("GET", "/v1/admin/signing-keys", Admin, Id::None, none),
     ("POST", "/v1/admin/signing-keys/rotations", Admin, Id::None, || json!({ "immediate": true })),
     ("DELETE", "/v1/admin/signing-keys/{kid}", Admin, Id::SigningKey, none),
@@ -263,6 +277,7 @@ impl World {
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
             Id::Passkey => path.replace("{id}", &self.adas_passkey),
             Id::Identity => path.replace("{id}", &self.adas_identity),
+            Id::Provider => path.replace("{id}", "acme"),
             Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
             Id::Factor => path.replace("{id}", &self.adas_factor),
             Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
@@ -303,6 +318,7 @@ impl World {
         let identities = self.ada.http.get("/v1/users/me/identities").await.expect(200);
         assert_eq!(identities["data"][0]["id"], self.adas_identity.as_str());
         assert_eq!(sql::number(&self.app, "SELECT count(*) FROM auth.oauth_flows").await, 0);
+        assert_eq!(sql::number(&self.app, "SELECT count(*) FROM auth.oauth_providers").await, 1);
         let users = self.app.admin.get("/v1/admin/users").await.expect(200);
         assert_eq!(users["data"].as_array().unwrap().len(), 2);
         assert!(users["data"].as_array().unwrap().iter().all(|user| user["banned_at"].is_null()));

@@ -1,7 +1,7 @@
 //! Signing in with what a provider has said.
 
 use axum::response::Response;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -72,6 +72,10 @@ pub(super) async fn sign_in(app: &App, body: Value, client: &Client) -> Result<R
 
 pub(super) async fn token_sign_in(app: &App, body: Value, client: &Client) -> Result<Response, Problem> {
     let IdTokenSignIn { provider, id_token, nonce, cookie, refresh_token } = json::decode(body)?;
+    if nonce.expose_secret().is_empty() {
+        let problem = Problem::invalid(vec![]);
+        return Err(problem.with_error("/nonce", "required", "must be what the application had asked for"));
+    }
     let presented = Presented { provider, token: id_token, nonce };
     let outcome = redemption::sign_in_by_token(app, &presented, Wish { refresh_token }, client).await?;
     Ok(answer(app, outcome, cookie))

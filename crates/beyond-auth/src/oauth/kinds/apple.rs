@@ -30,7 +30,7 @@ pub fn check(definition: &Definition, errors: &mut FieldErrors) {
         match value {
             None => errors.push(pointer, "required", "must be given"),
             Some(text) if !id(text) => {
-                errors.push(pointer, "invalid_value", "must be ten capital letters and digits")
+                errors.push(pointer, "invalid_value", "must be ten capital letters and digits");
             }
             Some(_) => {}
         }

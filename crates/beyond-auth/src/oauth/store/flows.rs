@@ -1,5 +1,7 @@
 //! SQL on `auth.oauth_flows`, `auth.oauth_codes` and `auth.oauth_used_tokens`.
 
+use chrono::{DateTime, Utc};
+
 use crate::platform::crypto::token::SecretHash;
 use crate::platform::db::Conn;
 use crate::platform::ids::{IdentityId, OAuthCodeId, OAuthFlowId, SessionId, UserId};
@@ -70,6 +72,8 @@ pub struct Flow {
     pub challenge: Option<Vec<u8>>,
     /// Handed back to the application.
     pub echo: Option<String>,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
 }
 
 /// Finds somebody who is at a provider.
@@ -77,7 +81,8 @@ pub async fn find(conn: &mut Conn, id: OAuthFlowId) -> Result<Option<Flow>, sqlx
     sqlx::query_as!(
         Flow,
         r#"SELECT id AS "id: OAuthFlowId", provider_id, user_id AS "user_id: UserId",
-                  session_id AS "session_id: SessionId", state_hash, browser_hash, redirect_to, challenge, echo
+                  session_id AS "session_id: SessionId", state_hash, browser_hash, redirect_to, challenge, echo,
+                  created_at
            FROM auth.oauth_flows WHERE id = $1 AND expires_at > now()"#,
         id.as_uuid(),
     )

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::oauth::model::{Definition, Kind, Provider};
+use crate::oauth::model::{Definition, Kind, Provider, is_id};
 use crate::platform::db::Conn;
 
 struct Row {
@@ -43,6 +43,9 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<Provider>, sqlx::Error> {
 
 /// Finds one.
 pub async fn find(conn: &mut Conn, id: &str) -> Result<Option<Provider>, sqlx::Error> {
+    if !is_id(id) {
+        return Ok(None);
+    }
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, kind, name, enabled, client_id, sealed_secret IS NOT NULL AS "has_secret!", definition,
@@ -129,6 +132,9 @@ pub async fn update(
 
 /// Deletes one, with the identities that people have there.
 pub async fn delete(conn: &mut Conn, id: &str) -> Result<bool, sqlx::Error> {
+    if !is_id(id) {
+        return Ok(false);
+    }
     let result =
         sqlx::query!("DELETE FROM auth.oauth_providers WHERE id = $1", id).execute(&mut *conn).await?;
     Ok(result.rows_affected() == 1)

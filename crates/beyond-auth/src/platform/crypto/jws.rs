@@ -51,7 +51,7 @@ struct Key {
     algorithms: &'static [Algorithm],
     /// What the JWK itself says it is for.
     only: Option<String>,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 impl std::fmt::Debug for Key {
@@ -109,7 +109,7 @@ impl KeySet {
         validation.validate_aud = false;
         let mut outcome = Err(Error::Algorithm);
         for key in candidates.filter(|key| fits(key)) {
-            match jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &validation) {
+            match jsonwebtoken::decode::<Map<String, Value>>(token, &key.public, &validation) {
                 Ok(verified) => return Ok(verified.claims),
                 Err(error) => {
                     outcome = Err(match error.kind() {
@@ -185,5 +185,6 @@ fn read_key(jwk: &Value) -> Option<Key> {
         }
         _ => return None,
     };
-    Some(Key { id: text("kid").map(str::to_owned), algorithms, only: text("alg").map(str::to_owned), key })
+    let (id, only) = (text("kid").map(str::to_owned), text("alg").map(str::to_owned));
+    Some(Key { id, algorithms, only, public: key })
 }
