@@ -82,7 +82,7 @@ fn posted_name(user: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read(token: Value, user: Option<&Value>) -> Assertion {
+    fn read(token: &Value, user: Option<&Value>) -> Assertion {
         let token = token.as_object().unwrap().clone();
         let evidence = Evidence { issuer: ISSUER, id_token: Some(&token), documents: &[], posted_user: user };
         assertion(&Definition::default(), &evidence).unwrap()
@@ -91,14 +91,14 @@ mod tests {
     #[test]
     fn a_proven_address_may_be_called_so_in_text() {
         let verified = |value: Value| {
-            read(json!({ "sub": "1", "email": "ada@example.com", "email_verified": value }), None)
+            read(&json!({ "sub": "1", "email": "ada@example.com", "email_verified": value }), None)
                 .email_verified
         };
         assert!(verified(json!(true)) && verified(json!("true")));
         for value in [json!(false), json!("false"), json!("True"), json!(1), json!(null)] {
             assert!(!verified(value));
         }
-        assert!(!read(json!({ "sub": "1", "email_verified": "true" }), None).email_verified);
+        assert!(!read(&json!({ "sub": "1", "email_verified": "true" }), None).email_verified);
     }
 
     #[test]
@@ -106,13 +106,13 @@ mod tests {
         let token =
             json!({ "sub": "1", "email": "ada@example.com", "email_verified": true, "name": "Not Apple" });
         let user = json!({ "name": { "firstName": "Ada\u{0}", "lastName": "x".repeat(10_000) }, "email": "eve@evil.example" });
-        let assertion = read(token.clone(), Some(&user));
+        let assertion = read(&token, Some(&user));
         let name = assertion.name.unwrap();
         assert!(name.starts_with("Ada xxx") && name.chars().count() <= 200, "{name}");
         assert_eq!(assertion.email.unwrap().address(), "ada@example.com");
         for user in [json!("Ada"), json!({}), json!({ "name": "Ada" }), json!({ "name": { "firstName": 1 } })]
         {
-            assert_eq!(read(token.clone(), Some(&user)).name, None, "{user}");
+            assert_eq!(read(&token, Some(&user)).name, None, "{user}");
         }
     }
 }
