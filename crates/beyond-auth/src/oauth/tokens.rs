@@ -145,14 +145,14 @@ pub async fn access(app: &App, user: UserId, identity: IdentityId) -> Result<Acc
         let stored = store::find(&mut conn, user, identity).await?.ok_or(Error::NotFound)?;
         let provider = providers::find(&mut conn, &stored.provider_id).await?;
         let provider = provider.filter(|provider| provider.definition.keep_tokens).ok_or(Error::NotKept)?;
-        let Stored { id: Some(id), sealed: Some(sealed), expires_at, fresh, scope, .. } = stored else {
+        let Stored { id: Some(id), sealed: Some(sealed), expires_at, fresh, scope, updated_at, .. } = stored else {
             return Err(Error::NotKept);
         };
         let kept = Kept::open(&app.keyring, id, &sealed);
         match (kept.access, kept.refresh) {
             (Some(token), _) if fresh => return Ok(AccessToken { token, expires_at, scope }),
             (_, None) => return Err(Error::Ended),
-            (_, Some(refresh)) if store::claim(&mut conn, id).await? => {
+            (_, Some(refresh)) if store::claim(&mut conn, id, updated_at).await? => {
                 drop(conn);
                 renew(app, &provider, id, refresh).await?;
             }

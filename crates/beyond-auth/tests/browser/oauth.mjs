@@ -1,7 +1,7 @@
 // An account elsewhere: signing in through the pages of a real OpenID provider, disconnecting and connecting it.
 
 import assert from "node:assert/strict";
-import { BASE, api, flow, inAccount, look, mail, open, press, shown, signOut, title } from "./support.mjs";
+import { BASE, api, flow, inAccount, look, mail, open, picture, press, shown, signOut, title } from "./support.mjs";
 
 const provider = JSON.parse(process.env.PROVIDER);
 const ada = "ada@example.com";
@@ -66,6 +66,25 @@ await flow(async (newcomer) => {
   await row.filter({ hasText: ada }).waitFor();
   assert.equal(page.url(), `${BASE}/auth/account`);
   assert.match((await mail(ada)).subject, /was connected/);
+
+  // Who is to confirm a change does it where the account is, and is back for it.
+  await api("PATCH", "/v1/admin/settings", { sessions: { fresh_seconds: 1 } });
+  await page.waitForTimeout(1_500);
+  const disconnect = async () => {
+    await press(page, "Disconnect: Example SSO");
+    await page.locator("#ask").getByRole("button", { name: "Disconnect" }).click();
+  };
+  await disconnect();
+  await title(page, "Confirm that it is you");
+  await picture(page, "step-up");
+  await press(page.locator("#step-up"), "Continue with Example SSO");
+  await shown(page, "Thank you. Go on");
+  await shown(page, "This device");
+  await api("PATCH", "/v1/admin/settings", { sessions: { fresh_seconds: 600 } });
+  await disconnect();
+  await row.waitFor({ state: "detached" });
+  await press(page, "Connect Example SSO");
+  await row.filter({ hasText: ada }).waitFor();
 
   await signOut(page);
   await open(page, "/auth/sign-in");

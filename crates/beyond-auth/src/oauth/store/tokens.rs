@@ -57,7 +57,7 @@ pub async fn update(conn: &mut Conn, tokens: &Written<'_>) -> Result<bool, sqlx:
     let result = sqlx::query!(
         "UPDATE auth.oauth_tokens
          SET sealed_tokens = $2, access_expires_at = to_timestamp($3::bigint), scope = coalesce($4, scope),
-             refreshing_until = NULL, updated_at = now()
+             refreshing_until = NULL, updated_at = clock_timestamp()
          WHERE id = $1",
         tokens.id,
         tokens.sealed,
@@ -84,6 +84,8 @@ pub struct Stored {
     pub fresh: bool,
     /// What it may do.
     pub scope: Option<String>,
+    /// When the row was last written.
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 /// Reads what is kept for an identity of a user; `None` where the user has no such identity.
@@ -95,7 +97,8 @@ pub async fn find(
     sqlx::query_as!(
         Stored,
         r#"SELECT i.provider_id, t.id AS "id?", t.sealed_tokens AS "sealed?", t.access_expires_at AS "expires_at?",
-                  coalesce(t.access_expires_at > now() + interval '1 minute', true) AS "fresh!", t.scope AS "scope?"
+                  coalesce(t.access_expires_at > now() + interval '1 minute', true) AS "fresh!", t.scope AS "scope?",
+                  t.updated_at AS "updated_at?"
            FROM auth.identities i LEFT JOIN auth.oauth_tokens t ON t.identity_id = i.id
            WHERE i.id = $1 AND i.user_id = $2"#,
         identity.as_uuid(),
@@ -105,12 +108,14 @@ pub async fn find(
     .await
 }
 
-/// Sets out to ask the provider for a new access token: `false` where somebody else has and may still be back.
-pub async fn claim(conn: &mut Conn, id: Uuid) -> Result<bool, sqlx::Error> {
+/// Sets out to ask the provider for a new access token: `false` where somebody else has and may still be back, or has
+/// written the row since it was `seen`: its refresh token may be another one by now.
+pub async fn claim(conn: &mut Conn, id: Uuid, seen: Option<DateTime<Utc>>) -> Result<bool, sqlx::Error> {
     let result = sqlx::query!(
         "UPDATE auth.oauth_tokens SET refreshing_until = now() + interval '15 seconds'
-         WHERE id = $1 AND (refreshing_until IS NULL OR refreshing_until < now())",
+         WHERE id = $1 AND updated_at = $2 AND (refreshing_until IS NULL OR refreshing_until < now())",
         id,
+        seen,
     )
     .execute(&mut *conn)
     .await?;
