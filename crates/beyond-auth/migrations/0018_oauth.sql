@@ -56,6 +56,7 @@ CREATE TABLE auth.oauth_flows (
     CHECK ((purpose = 'link') = (user_id IS NOT NULL AND session_id IS NOT NULL))
 );
 COMMENT ON TABLE auth.oauth_flows IS 'People who are at a provider just now. A row is deleted by its use, whatever comes of it.';
+CREATE INDEX oauth_flows_provider_idx ON auth.oauth_flows (provider_id);
 CREATE INDEX oauth_flows_expires_idx ON auth.oauth_flows (expires_at);
 CREATE INDEX oauth_flows_user_idx ON auth.oauth_flows (user_id) WHERE user_id IS NOT NULL;
 

@@ -21,4 +21,5 @@ CREATE TABLE auth.oauth_tokens (
 );
 COMMENT ON TABLE auth.oauth_tokens IS 'Tokens of providers, sealed: kept for use, or waiting to be revoked.';
 CREATE UNIQUE INDEX oauth_tokens_identity_key ON auth.oauth_tokens (identity_id);
+CREATE INDEX oauth_tokens_provider_idx ON auth.oauth_tokens (provider_id);
 CREATE INDEX oauth_tokens_orphans_idx ON auth.oauth_tokens (revoke_at) WHERE identity_id IS NULL;

@@ -84,6 +84,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::signing_keys::remove))
         .routes(routes!(admin::kek_rotations::create))
         .routes(routes!(admin::settings::get, admin::settings::patch))
+        .routes(routes!(admin::sign_in_traces::list))
 }
 
 /// The contract: OpenAPI 3.1, generated from the routes.

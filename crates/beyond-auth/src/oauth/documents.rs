@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often he looks.
 const GLANCE: Duration = Duration::from_millis(250);
 
+/// What is kept is read again with every sign-in.
+const LARGEST: usize = 256 * 1024;
+
 /// A document that is wanted.
 pub struct Wanted<'a> {
     /// The provider's id.
@@ -102,7 +105,11 @@ async fn wait(app: &App, wanted: &Wanted<'_>) -> Result<Option<Vec<u8>>, Error> 
 pub async fn fetch(app: &App, provider: &str, url: &Url) -> Result<Vec<u8>, Refusal> {
     let call = Call { url, lane: provider, authorization: None, form: None };
     let answer = app.outbound.call(call).await.map_err(|error| unreachable(&error))?;
-    if answer.status == 200 { Ok(answer.body) } else { Err(bad_status(answer.status)) }
+    match answer.status {
+        200 if answer.body.len() > LARGEST => Err(Refusal::invalid("document_too_large")),
+        200 => Ok(answer.body),
+        status => Err(bad_status(status)),
+    }
 }
 
 /// Why nobody answered, for the operator.

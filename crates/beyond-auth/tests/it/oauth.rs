@@ -242,3 +242,29 @@ async fn a_description_that_does_not_hold_is_refused_with_a_pointer() {
     }
     assert_eq!(sql::number(&app, "SELECT count(*) FROM auth.oauth_providers").await, 0);
 }
+
+#[tokio::test]
+async fn the_operator_reads_why_somebody_was_refused_and_the_visitor_does_not() {
+    let (app, idp) = world().await;
+    idp.twist(|claims| {
+        claims.insert("aud".to_owned(), "another-client".into());
+    });
+    let trip = depart(&app, "acme").await;
+    let answer = trip.arrive(&idp.approve(&trip.location)).await;
+    assert!(!answer.header("location").contains("audience"), "{}", answer.header("location"));
+    app.person("grace@example.com").await;
+    let body =
+        json!({ "method": "password", "email": "grace@example.com", "password": "four wrong forests" });
+    app.stranger().post("/v1/sessions", body).await.problem(401);
+
+    let first = app.admin.get("/v1/admin/sign-in-traces?limit=1").await.expect(200);
+    assert_eq!(first["data"][0]["amr"], json!(["pwd"]));
+    let next = format!("/v1/admin/sign-in-traces?limit=1&cursor={}", first["next_cursor"].as_str().unwrap());
+    let second = app.admin.get(&next).await.expect(200);
+    let trace = &second["data"][0];
+    assert_eq!((&trace["provider"], &trace["reason"]), (&json!("acme"), &json!("id_token_audience")));
+    assert_eq!((&trace["amr"], &trace["code"]), (&json!(["fed"]), &json!("invalid_provider_response")));
+    assert!(trace["address"].as_str().unwrap().starts_with("198."), "{trace}");
+    assert_eq!(trace["request_id"], answer.header("x-request-id").as_str());
+    assert_eq!(second["next_cursor"], Value::Null);
+}

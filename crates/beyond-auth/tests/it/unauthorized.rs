@@ -167,6 +167,7 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/admin/signing-keys/{kid}", Admin, Id::SigningKey, none),
     ("POST", "/v1/admin/kek-rotations", Admin, Id::None, none),
     ("GET", "/v1/admin/settings", Admin, Id::None, none),
+    ("GET", "/v1/admin/sign-in-traces", Admin, Id::None, none),
     ("PATCH", "/v1/admin/settings", Admin, Id::None, || json!({ "sign_up": { "enabled": false } })),
 ];
 

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
-use crate::support::idp::{Idp, Key};
+use crate::support::idp::{Change, Idp, Key};
 use crate::support::trip::{by_token, depart, describe, reason, sign_in, world};
 use crate::support::{TestApp, sql};
 
@@ -63,9 +63,7 @@ async fn claims_about_somebody_or_something_else_are_not_believed() {
     }
 }
 
-fn header(
-    change: impl Fn(&mut Map<String, Value>) + Send + 'static,
-) -> Box<dyn Fn(&mut Map<String, Value>) + Send> {
+fn header(change: impl Fn(&mut Map<String, Value>) + Send + 'static) -> Change {
     Box::new(change)
 }
 

@@ -113,7 +113,8 @@ impl Key {
     }
 }
 
-type Change = Box<dyn Fn(&mut Map<String, Value>) + Send>;
+/// Of a JSON object.
+pub type Change = Box<dyn Fn(&mut Map<String, Value>) + Send>;
 
 /// An answer in place of the right one.
 #[derive(Clone, Debug, Default)]
