@@ -38,6 +38,8 @@ pub struct Handles {
     pub outbox: Outbox,
     /// Notified with every request: housekeeping runs only where there is use.
     pub activity: Arc<Notify>,
+    /// Notified where identities may have gone: what providers handed out for them is to be revoked.
+    pub unlinked: Arc<Notify>,
     /// Work that outlives its request; waited for at shutdown.
     pub tasks: TaskTracker,
     /// Cancelled when the process is to end.

@@ -10,7 +10,7 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, magic_link, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
+use crate::{emails, identities, magic_link, oauth, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -24,6 +24,9 @@ pub fn composers(app: &App) -> Composers {
     let public_url = app.config.public_url.clone();
     let url = public_url.clone();
     let passkey_changed = |template| passkeys::mails::PasskeyChanged { template, public_url: url.clone() };
+    let url = public_url.clone();
+    let identity_changed =
+        |template| identities::mails::IdentityChanged { template, public_url: url.clone() };
     let verify = emails::mails::VerifyEmail { keyring: app.keyring.clone(), public_url: public_url.clone() };
     let notice = |template| emails::mails::Notice { template, public_url: public_url.clone() };
     let changed = |template| password::mails::Notice { template, public_url: public_url.clone() };
@@ -43,6 +46,8 @@ pub fn composers(app: &App) -> Composers {
             password::mails::PASSWORD_RESET,
             password::mails::ResetPassword { public_url: public_url.clone() },
         )
+        .with(identities::mails::IDENTITY_ADDED, identity_changed(identities::mails::IDENTITY_ADDED))
+        .with(identities::mails::IDENTITY_REMOVED, identity_changed(identities::mails::IDENTITY_REMOVED))
         .with(passkeys::mails::PASSKEY_ADDED, passkey_changed(passkeys::mails::PASSKEY_ADDED))
         .with(passkeys::mails::PASSKEY_REMOVED, passkey_changed(passkeys::mails::PASSKEY_REMOVED));
     totp::mails::Notices::register(composers, &app.config.public_url)
@@ -70,6 +75,7 @@ pub fn spawn(app: &App, transport: Arc<dyn Transport>, templates: Arc<Templates>
         app.tasks.spawn(worker.run(app.shutdown.clone()));
     }
     app.tasks.spawn(housekeeping(app.clone()));
+    app.tasks.spawn(oauth::revocation::run(app.clone()));
     app.tasks.spawn(sessions::verification::write_last_seen(app.clone()));
 }
 
@@ -83,6 +89,8 @@ async fn housekeeping(app: App) {
         if let Err(error) = purge(&app).await {
             tracing::debug!(%error, "housekeeping will try again later");
         }
+        // Identities may have gone on an instance that went right after.
+        app.unlinked.notify_one();
         if let Err(error) = signing_keys::flow::keep_rotating(&app).await {
             tracing::debug!(%error, "the next signing key will be published later");
         }
@@ -109,6 +117,7 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             emails::flow::purge(&mut conn, BATCH).await?,
             magic_link::flow::purge(&mut conn, BATCH).await?,
             password::reset::purge(&mut conn, BATCH).await?,
+            oauth::flow::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

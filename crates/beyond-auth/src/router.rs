@@ -13,8 +13,8 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, magic_link, pages, passkeys, password, refresh, sessions, sign_out, sign_up,
-    signing_keys, totp, users,
+    admin, door, emails, health, identities, magic_link, oauth, pages, passkeys, password, refresh, sessions, sign_out,
+    sign_up, signing_keys, totp, users,
 };
 
 /// The routes, each registered together with its documentation.
@@ -57,6 +57,12 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(passkeys::routes::rename, passkeys::routes::remove))
         .routes(routes!(passkeys::routes::authentication_options))
         .routes(routes!(passkeys::routes::related_origins))
+        // Providers.
+        .routes(routes!(oauth::routes::authorize))
+        .routes(routes!(oauth::routes::callback, oauth::routes::posted_callback))
+        .routes(routes!(identities::routes::list, oauth::routes::identities::link))
+        .routes(routes!(identities::routes::unlink))
+        .routes(routes!(oauth::routes::identities::access_token))
         // Second factors.
         .routes(routes!(totp::routes::list, totp::routes::enrol))
         .routes(routes!(totp::routes::update, totp::routes::remove))
@@ -71,11 +77,14 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::passkeys::remove))
         .routes(routes!(admin::factors::list))
         .routes(routes!(admin::factors::remove))
+        .routes(routes!(admin::oauth_providers::list, admin::oauth_providers::put))
+        .routes(routes!(admin::oauth_providers::remove))
         .routes(routes!(admin::signing_keys::list))
         .routes(routes!(admin::signing_keys::rotate))
         .routes(routes!(admin::signing_keys::remove))
         .routes(routes!(admin::kek_rotations::create))
         .routes(routes!(admin::settings::get, admin::settings::patch))
+        .routes(routes!(admin::sign_in_traces::list))
 }
 
 /// The contract: OpenAPI 3.1, generated from the routes.

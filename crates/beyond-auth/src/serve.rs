@@ -118,6 +118,7 @@ pub async fn start(
         verification,
         hasher: PasswordHasher::new(options.hasher),
         activity: Arc::default(),
+        unlinked: Arc::default(),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     });

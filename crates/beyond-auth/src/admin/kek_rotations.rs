@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::caller::Admin;
+use crate::oauth;
 use crate::platform::http::{Client, Json, Problem};
 use crate::platform::key_check;
 use crate::platform::sealed::{self, Progress, SealedColumn};
@@ -16,7 +17,8 @@ use crate::signing_keys;
 use crate::totp;
 
 /// Every sealed column there is. A slice that seals another adds it here; a test compares with the database.
-const COLUMNS: &[&dyn SealedColumn] = &[signing_keys::SEALED_PRIVATE, totp::SEALED_SEED];
+const COLUMNS: &[&dyn SealedColumn] =
+    &[signing_keys::SEALED_PRIVATE, totp::SEALED_SEED, oauth::SEALED_SECRET, oauth::SEALED_TOKENS];
 
 /// One call works this long at most; what is left is left to the next call.
 const BUDGET: Duration = Duration::from_secs(5);

@@ -6,8 +6,10 @@
 pub mod factors;
 pub mod flow;
 pub mod kek_rotations;
+pub mod oauth_providers;
 pub mod passkeys;
 pub mod settings;
+pub mod sign_in_traces;
 pub mod signing_keys;
 pub mod store;
 pub mod users;

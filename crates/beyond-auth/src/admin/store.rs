@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::platform::db::Conn;
 use crate::platform::http::pagination::Window;
-use crate::platform::ids::UserId;
+use crate::platform::ids::{AuditEventId, UserId};
 
 /// A user as the operator sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -145,4 +145,53 @@ pub async fn lift_ban(conn: &mut Conn, id: UserId) -> Result<bool, sqlx::Error> 
     .execute(&mut *conn)
     .await?;
     Ok(result.rows_affected() == 1)
+}
+
+/// Somebody who was not let in, as the operator sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SignInTrace {
+    /// Of the audit event.
+    pub id: AuditEventId,
+    /// When.
+    pub occurred_at: DateTime<Utc>,
+    /// How it was tried (RFC 8176 where it has a word).
+    #[schema(value_type = Vec<String>)]
+    pub amr: Value,
+    /// At which identity provider.
+    pub provider: Option<String>,
+    /// Why, as a stable word; the visitor has not learned it.
+    pub reason: Option<String>,
+    /// The same in more words, such as a status or a foreign error's name.
+    pub detail: Option<String>,
+    /// What the visitor has learned, where that is a word of its own.
+    pub code: Option<String>,
+    /// Who it would have been, where that is known.
+    pub user_id: Option<UserId>,
+    /// From where.
+    pub address: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+    /// Leads to the log.
+    pub request_id: Option<String>,
+}
+
+/// Lists refused sign-ins, newest first.
+pub async fn sign_in_traces(conn: &mut Conn, window: Window) -> Result<Vec<SignInTrace>, sqlx::Error> {
+    sqlx::query_as!(
+        SignInTrace,
+        r#"SELECT id AS "id: AuditEventId", occurred_at,
+                  coalesce(details->'amr', CASE WHEN action = 'oauth.refused' THEN '["fed"]'::jsonb
+                                                ELSE '[]'::jsonb END) AS "amr!",
+                  details->>'provider' AS provider, details->>'reason' AS reason, details->>'detail' AS detail,
+                  details->>'code' AS code, user_id AS "user_id: UserId", host(address) AS address, user_agent,
+                  request_id
+           FROM auth.audit_events
+           WHERE action IN ('sign_in.refused', 'oauth.refused')
+             AND id < coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+           ORDER BY id DESC LIMIT $2"#,
+        window.after,
+        window.fetch(),
+    )
+    .fetch_all(&mut *conn)
+    .await
 }

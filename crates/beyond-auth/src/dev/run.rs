@@ -18,7 +18,7 @@ use super::{
     postgres::{self, Postgres},
     secrets::{self, Secrets},
 };
-use crate::platform::config::{Config, DatabaseConfig, DevOptions, Pooler};
+use crate::platform::config::{Config, DatabaseConfig, DevOptions, OutboundRule, Pooler};
 use crate::platform::mail::memory::MemoryTransport;
 use crate::serve::{self, Running, StartError};
 
@@ -204,6 +204,9 @@ fn config(address: SocketAddr, url: SecretString, secrets: Secrets, log_level: S
     // A front-end server on this machine may stand in between and pass on who asks.
     config.trusted_proxies =
         vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into(), IpAddr::V6(Ipv6Addr::LOCALHOST).into()];
+    // An identity provider may run beside us as well.
+    let here = ["127.0.0.0/8", "::1", "localhost"];
+    config.outbound_allow = here.iter().filter_map(|text| OutboundRule::parse(text).ok()).collect();
     config.log_level = log_level;
     config
 }

@@ -1,6 +1,7 @@
 //! Signing in over HTTP.
 
 pub mod client_config;
+pub mod federated;
 pub mod mailed;
 pub mod passkey;
 pub mod renewal;
@@ -48,6 +49,10 @@ pub enum CreateSessionRequest {
     MagicLink(mailed::MagicLinkSignIn),
     /// A mailed code.
     EmailCode(mailed::EmailCodeSignIn),
+    /// The code that the application took home from a provider.
+    Oauth(federated::OauthSignIn),
+    /// An identity token that the application got itself.
+    IdToken(federated::IdTokenSignIn),
 }
 
 /// Sign-in with address and password.
@@ -169,6 +174,8 @@ pub async fn create(
         "totp_enrolment" => second_factor::enrol(&app, body, &client).await,
         "magic_link" => mailed::link_sign_in(&app, body, &client).await,
         "email_code" => mailed::code_sign_in(&app, &headers, body, &client).await,
+        "oauth" => federated::sign_in(&app, body, &client).await,
+        "id_token" => federated::token_sign_in(&app, body, &client).await,
         _ => Err(unknown_method()),
     }
 }
@@ -216,6 +223,7 @@ pub async fn step_up(
         "recovery_code" => second_factor::step_up(&app, body, Expected::RecoveryCode, &live, &client).await?,
         "magic_link" => mailed::link_step_up(&app, &live, body, &client).await?,
         "email_code" => mailed::code_step_up(&app, &live, &headers, body, &client).await?,
+        "oauth" => federated::step_up(&app, &live, body, &client).await?,
         _ => return Err(unknown_method()),
     };
     let by_cookie = sessions::cookie::carries(&app, &headers);
@@ -246,6 +254,8 @@ pub enum StepUpRequest {
     MagicLink(mailed::MagicLinkStepUp),
     /// A mailed code.
     EmailCode(mailed::EmailCodeStepUp),
+    /// The code that the application took home from a provider.
+    Oauth(federated::OauthStepUp),
 }
 
 /// Step-up with the password of the session's owner.

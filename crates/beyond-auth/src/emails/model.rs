@@ -41,6 +41,8 @@ pub enum By {
     EmailCode,
     /// The link of a mail to set a new password with.
     PasswordReset,
+    /// Nothing: a provider that is trusted with addresses has said so.
+    Provider,
 }
 
 impl By {
@@ -52,6 +54,7 @@ impl By {
             Self::MagicLink => "magic_link",
             Self::EmailCode => "email_code",
             Self::PasswordReset => "password_reset",
+            Self::Provider => "provider",
         }
     }
 

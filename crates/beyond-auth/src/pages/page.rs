@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::door::routes::client_config::ClientConfigResponse;
 use crate::platform::http::Client;
 use crate::sessions::cookie;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 /// A page with a template of its own.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // A missing text is a mistake of ours; tests render every page.
     templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     for (name, source) in templates! {
-        "layout.html" "second_factor.html" "sign_in.html" "sign_up.html" "sign_out.html" "verify_email.html"
+        "layout.html" "providers.html" "second_factor.html" "sign_in.html" "sign_up.html" "sign_out.html" "verify_email.html"
         "magic_link.html" "forgot_password.html" "reset_password.html" "account.html" "unavailable.html"
     } {
         if let Err(error) = templates.add_template(name, source) {
@@ -93,15 +93,14 @@ impl Page {
 
 /// What `GET /v1/client-config` tells: pages know no more than an application's own would.
 async fn load(app: &App) -> Result<ClientConfigResponse, sqlx::Error> {
-    let settings = async { settings::load(&mut app.db.acquire().await?).await }.await;
-    settings
-        .map(ClientConfigResponse::from)
+    ClientConfigResponse::load(app)
+        .await
         .inspect_err(|error| tracing::warn!(%error, "a page was asked for and the settings cannot be read"))
 }
 
 /// Says so instead of showing ways in that may be switched off.
 fn unavailable(client: &Client) -> Response {
-    let config = Settings::default().into();
+    let config = ClientConfigResponse::new(Settings::default(), Vec::new());
     let mut response = render("unavailable.html", "unavailable", client, &config, None, false);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

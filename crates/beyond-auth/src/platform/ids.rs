@@ -139,6 +139,12 @@ ids! {
     PasskeyId;
     /// A challenge that waits for a passkey's answer.
     ChallengeId;
+    /// An account elsewhere.
+    IdentityId;
+    /// Somebody who is at a provider; also the id part of the state and of the browser's secret.
+    OAuthFlowId;
+    /// A one-time code of the last hop; also the id part of its text.
+    OAuthCodeId;
 }
 
 #[cfg(test)]

@@ -5,15 +5,19 @@
 //! resolved here, and each answer is looked at before anything connects to it. Link-local addresses, where clouds hand
 //! out credentials, are never dialled.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::Client;
+use http::header::{self, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use super::config::OutboundRule;
@@ -37,7 +41,39 @@ pub enum Error {
     /// The answer is longer than what is read.
     #[error("the answer is larger than {MOST_BYTES} bytes")]
     TooLarge,
+    /// Too many requests to the same place wait for their answers already.
+    #[error("too many requests wait for an answer from there")]
+    Busy,
 }
+
+/// A request with more to it than a URL.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Whom to ask.
+    pub url: &'a Url,
+    /// Who shares a bound on requests under way: a place that does not answer takes no more than its own share.
+    pub lane: &'a str,
+    /// What stands in `Authorization`.
+    pub authorization: Option<&'a SecretString>,
+    /// A form to be posted, encoded; otherwise the request is a GET.
+    pub form: Option<&'a SecretString>,
+}
+
+/// An answer, read whole, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// At most 1 MiB.
+    pub body: Vec<u8>,
+}
+
+/// Requests of one lane that may wait for an answer at a time.
+const LANE_WIDTH: usize = 16;
+/// How long one more waits for its turn.
+const LANE_WAIT: Duration = Duration::from_secs(1);
+/// Lanes that nobody is on are forgotten above this many.
+const LANES: usize = 64;
 
 /// The client. Cheap to clone; what it needs is made at the first request.
 #[derive(Clone)]
@@ -46,6 +82,7 @@ pub struct Outbound(Arc<Inner>);
 struct Inner {
     rules: Arc<[OutboundRule]>,
     clients: [OnceLock<Result<Client, String>>; 3],
+    lanes: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl fmt::Debug for Outbound {
@@ -68,7 +105,59 @@ enum Reach {
 impl Outbound {
     /// A client with the operator's exceptions.
     pub fn new(rules: &[OutboundRule]) -> Self {
-        Self(Arc::new(Inner { rules: rules.into(), clients: Default::default() }))
+        Self(Arc::new(Inner { rules: rules.into(), clients: Default::default(), lanes: Mutex::default() }))
+    }
+
+    /// Whether a request to `url` would be sent at all; what a name leads to is seen only then.
+    ///
+    /// # Errors
+    /// When this client does not go there.
+    pub fn check(&self, url: &Url) -> Result<(), Error> {
+        reach(url, &self.0.rules).map(|_| ())
+    }
+
+    /// Asks, and answers with whatever came back. A redirect is an answer like others.
+    ///
+    /// # Errors
+    /// When the URL may not be called, nobody answers in time, the lane is full or the answer is too large.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let client = self.client_for(call.url)?;
+        let lane = self.lane(call.lane);
+        let permit = tokio::time::timeout(LANE_WAIT, lane.acquire()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(Error::Busy) };
+        let mut request = match call.form {
+            Some(form) => client
+                .post(call.url.clone())
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form.expose_secret().to_owned()),
+            None => client.get(call.url.clone()),
+        };
+        // Nothing compressed: what is small on the wire may be endless in memory.
+        request =
+            request.header(header::ACCEPT, "application/json").header(header::ACCEPT_ENCODING, "identity");
+        if let Some(authorization) = call.authorization {
+            let mut value = HeaderValue::from_str(authorization.expose_secret())
+                .map_err(|_| Error::Forbidden("the credential does not fit into a header"))?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        Ok(Answer { status, body: read(response).await? })
+    }
+
+    fn lane(&self, name: &str) -> Arc<Semaphore> {
+        let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if lanes.len() >= LANES {
+            lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+        }
+        Arc::clone(lanes.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LANE_WIDTH))))
+    }
+
+    fn client_for(&self, url: &Url) -> Result<&Client, Error> {
+        let reach = reach(url, &self.0.rules)?;
+        let client = self.0.clients[reach as usize].get_or_init(|| client(reach, Arc::clone(&self.0.rules)));
+        client.as_ref().map_err(|why| Error::Unreachable(why.clone()))
     }
 
     /// Reads what is at `url`.
@@ -76,26 +165,27 @@ impl Outbound {
     /// # Errors
     /// When the URL may not be called, nobody answers in time, or the answer is no success or too large.
     pub async fn get(&self, url: &Url, headers: &[(&'static str, &'static str)]) -> Result<Vec<u8>, Error> {
-        let reach = reach(url, &self.0.rules)?;
-        let client = self.0.clients[reach as usize].get_or_init(|| client(reach, Arc::clone(&self.0.rules)));
-        let client = client.as_ref().map_err(|why| Error::Unreachable(why.clone()))?;
-        let mut request = client.get(url.clone());
+        let mut request = self.client_for(url)?.get(url.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut response = request.send().await.map_err(unreachable)?;
+        let response = request.send().await.map_err(unreachable)?;
         if !response.status().is_success() {
             return Err(Error::Status(response.status().as_u16()));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MOST_BYTES {
-                return Err(Error::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        read(response).await
     }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            return Err(Error::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// The innermost cause says most, and the URL may hold what nobody should read in a log.

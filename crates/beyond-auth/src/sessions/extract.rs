@@ -41,7 +41,7 @@ impl FromRequestParts<App> for RecentSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
-        in_person(parts, app, false).await.map(Self)
+        recently(parts, app, false).await.map(Self)
     }
 }
 
@@ -49,20 +49,13 @@ impl FromRequestParts<App> for FreshSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
-        in_person(parts, app, true).await.map(Self)
+        recently(parts, app, true).await.map(Self)
     }
 }
 
-async fn in_person(parts: &mut request::Parts, app: &App, second: bool) -> Result<Live, Problem> {
+async fn recently(parts: &mut request::Parts, app: &App, second: bool) -> Result<Live, Problem> {
     let CurrentSession(live) = CurrentSession::from_request_parts(parts, app).await?;
-    if live.session.impersonator.is_some() {
-        // It began with the operator's credential, not with one of the person's.
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "impersonated_session",
-            "Only the user in person may do this, not somebody who acts as the user.",
-        ));
-    }
+    in_person(&live)?;
     let mut conn = app.db.acquire().await?;
     let settings = settings::load(&mut conn).await?;
     let fresh = settings.sessions.fresh();
@@ -70,6 +63,19 @@ async fn in_person(parts: &mut request::Parts, app: &App, second: bool) -> Resul
         return Err(second_factor_due(Some(fresh.as_secs())));
     }
     if flow::is_fresh(&live, fresh) { Ok(live) } else { Err(step_up(fresh.as_secs())) }
+}
+
+/// Only the user in person may go on: somebody who acts as the user began with the operator's credential, not with one
+/// of the person's.
+pub fn in_person(live: &Live) -> Result<(), Problem> {
+    if live.session.impersonator.is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "impersonated_session",
+        "Only the user in person may do this, not somebody who acts as the user.",
+    ))
 }
 
 /// The token that the request carries; cookies count for writes only from our own pages and those of origins that

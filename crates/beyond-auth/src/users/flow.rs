@@ -81,7 +81,8 @@ pub async fn has_way_in(conn: &mut Conn, settings: &Settings, id: UserId) -> Res
     let ways = store::ways_in(conn, id).await?;
     Ok((ways.password && settings.password.enabled)
         || (ways.passkey && settings.passkeys.enabled)
-        || (ways.mailbox && settings.magic_link.enabled))
+        || (ways.mailbox && settings.magic_link.enabled)
+        || ways.identity)
 }
 
 /// Whether a sign-in of this user asks for a second factor that is enrolled, as the project's settings are now: an
@@ -137,6 +138,7 @@ pub async fn delete(app: &App, id: UserId, by: Option<Holder>, client: &Client) 
     }
     audit::record(&mut tx, Event::new("user.deleted", actor).on(id).from(client)).await?;
     tx.commit().await?;
+    app.unlinked.notify_one();
     Ok(())
 }
 

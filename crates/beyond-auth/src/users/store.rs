@@ -110,7 +110,7 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
 }
 
 /// Where somebody came in before the first proof of an address, or `always`, removes what may have been planted:
-/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the address
+/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys, identities and the password. Whoever proved the address
 /// sets a new one by reset.
 pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -124,7 +124,8 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
          attempts AS (DELETE FROM auth.sign_in_attempts a USING used WHERE a.user_id = used.id),
          codes AS (DELETE FROM auth.totp_recovery_codes c USING used WHERE c.user_id = used.id),
          factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id),
-         passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id)
+         passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id),
+         identities AS (DELETE FROM auth.identities i USING used WHERE i.user_id = used.id)
          DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
         id.as_uuid(),
         always,
@@ -136,6 +137,7 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
 
 /// What a user could begin a sign-in with.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a way of its own")]
 pub struct WaysIn {
     /// A password.
     pub password: bool,
@@ -143,6 +145,8 @@ pub struct WaysIn {
     pub passkey: bool,
     /// An address where mail is read.
     pub mailbox: bool,
+    /// An account at a provider that is switched on.
+    pub identity: bool,
 }
 
 /// Reads what a user could begin a sign-in with.
@@ -151,7 +155,9 @@ pub async fn ways_in(conn: &mut Conn, id: UserId) -> Result<WaysIn, sqlx::Error>
         WaysIn,
         r#"SELECT EXISTS (SELECT FROM auth.passwords WHERE user_id = $1) AS "password!",
                   EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1 AND user_verified) AS "passkey!",
-                  EXISTS (SELECT FROM auth.emails WHERE user_id = $1 AND verified_at IS NOT NULL) AS "mailbox!""#,
+                  EXISTS (SELECT FROM auth.emails WHERE user_id = $1 AND verified_at IS NOT NULL) AS "mailbox!",
+                  EXISTS (SELECT FROM auth.identities i JOIN auth.oauth_providers p ON p.id = i.provider_id
+                          WHERE i.user_id = $1 AND p.enabled) AS "identity!""#,
         id.as_uuid(),
     )
     .fetch_one(&mut *conn)

@@ -1,8 +1,8 @@
 import { get, post, signIn } from "./api.js";
 import "./password.js";
-import { goOn } from "./provider.js";
+import { proof } from "./provider.js";
 import { finish, mailedText } from "./second_factor.js";
-import { byId, config, fill, leave, mark, onClick, onSubmit, returnTo, run, say, step, t } from "./ui.js";
+import { byId, config, explain, fill, leave, mark, onClick, onSubmit, returnTo, run, say, step, t } from "./ui.js";
 import { ask, available, offer } from "./webauthn.js";
 
 const email = byId("email");
@@ -60,4 +60,10 @@ if (document.body.dataset.cookie) {
   }
 }
 
-await goOn(start);
+// Where a provider has sent the person back.
+try {
+  const brought = proof();
+  if (brought) await finish(await signIn(brought), start);
+} catch (problem) {
+  explain(byId("sign-in"), problem);
+}

@@ -1,5 +1,6 @@
 import { post, signIn } from "./api.js";
 import "./password.js";
+import "./provider.js";
 import { finish, mailedText } from "./second_factor.js";
 import { byId, onClick, onSubmit, step, t } from "./ui.js";
 

@@ -1,15 +1,16 @@
 // Asks who is there where the API wants a fresh sign-in, in place; then does what was asked.
 
 import { post } from "./api.js";
+import { leaveFor } from "./provider.js";
 import { byId, config, explain, h, mark, onSubmit, t, tell } from "./ui.js";
 import { ask as askPasskey, available } from "./webauthn.js";
 
 const dialog = byId("step-up");
 const input = byId("step-up-value");
-const VERIFICATIONS = "/v1/sessions/current/verifications";
+export const VERIFICATIONS = "/v1/sessions/current/verifications";
 
 // What the account has, as the page learns it.
-export const has = { email: null, password: config.methods.password, passkeys: false, totp: false };
+export const has = { email: null, password: config.methods.password, passkeys: false, totp: false, providers: [] };
 
 const FIELDS = {
   password: () => [t.common.password, { type: "password", autocomplete: "current-password", inputMode: "", className: "" }],
@@ -30,7 +31,7 @@ function ways(strong) {
   if (strong && found.length) return [...found, "recovery_code"];
   if (has.password) found.unshift("password");
   if (config.methods.magic_link && has.email) found.push("email_code");
-  return found;
+  return [...found, ...config.providers.filter(({ id }) => has.providers.includes(id))];
 }
 
 function show(way, all) {
@@ -48,7 +49,8 @@ function show(way, all) {
   const others = all.filter((other) => other !== way);
   byId("step-up-ways").replaceChildren(
     ...others.map((other) => {
-      const button = h("button", { type: "button", className: "link" }, LABELS[other]);
+      const label = LABELS[other] ?? `${t.sign_in.provider} ${other.name}`;
+      const button = h("button", { type: "button", className: "link" }, label);
       button.addEventListener("click", () => choose(other, all));
       return button;
     }),
@@ -57,6 +59,7 @@ function show(way, all) {
 }
 
 async function choose(way, all) {
+  if (way.id) return leave(way);
   show(way, all);
   if (way !== "email_code") return;
   try {
@@ -65,6 +68,9 @@ async function choose(way, all) {
     explain(dialog, problem);
   }
 }
+
+// The page is left for good: whoever comes back from a provider is fresh, and asks again for what was wanted.
+const leave = ({ id }) => leaveFor(id, "/auth/account");
 
 async function proof(value) {
   switch (method) {
@@ -81,6 +87,7 @@ async function proof(value) {
 }
 
 onSubmit(byId("step-up-form"), async ({ value }) => {
+  if (method.id) return leave(method);
   await post(VERIFICATIONS, await proof(value));
   settle(true);
 });

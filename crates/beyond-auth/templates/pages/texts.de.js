@@ -62,6 +62,15 @@ export default {
 "known": "Sie sind als {who} angemeldet.",
 "expired": "Das hat zu lange gedauert. Bitte melden Sie sich noch einmal an."
 },
+"provider": {
+"access_denied": "Sie haben nicht zugestimmt, daher ist nichts geschehen. Versuchen Sie es noch einmal oder wählen Sie einen anderen Weg.",
+"email_unverified": "Der andere Dienst bürgt nicht für Ihre Adresse. Bestätigen Sie sie dort oder wählen Sie einen anderen Weg.",
+"domain_not_allowed": "Auf diesem Weg kommen nur Leute bestimmter Organisationen herein, und dieses Konto gehört zu keiner davon.",
+"identity_taken": "Dieses Konto ist hier schon mit jemand anderem verbunden.",
+"account_exists": "Zu dieser Adresse gibt es schon ein Konto. Melden Sie sich dort auf einem anderen Weg an und verbinden Sie dieses dann.",
+"sign_up_disabled": "Für Sie gibt es hier noch kein Konto, und neue lassen sich zurzeit nicht anlegen.",
+"provider_unavailable": "Der andere Dienst hat nicht geantwortet. Versuchen Sie es gleich noch einmal oder wählen Sie einen anderen Weg."
+},
 "mailed": {
 "title": "Sehen Sie in Ihre Mails",
 "sign_in": "Wenn {email} ein Konto hat, sind ein Link und ein Code unterwegs. Öffnen Sie den Link oder geben Sie den Code hier ein.",
@@ -163,6 +172,12 @@ export default {
 "current_hint": "Leer lassen, wenn Sie noch keines haben.",
 "change_password": "Passwort ändern",
 "password_changed": "Ihr Passwort ist geändert. Andere Geräte sind abgemeldet.",
+"identities": "Verbundene Konten",
+"identities_lead": "Anmelden mit einem Konto, das Sie anderswo haben.",
+"connect": "{name} verbinden",
+"connected": "Das Konto ist verbunden.",
+"disconnect": "Trennen",
+"disconnect_ask": "{what} trennen?",
 "factors": "Anmeldung in zwei Schritten",
 "factors_lead": "Ein Code aus einer App zusätzlich zu Passwort oder Link.",
 "add_totp": "Authenticator-App einrichten",
@@ -192,7 +207,8 @@ export default {
 "title": "Bestätigen Sie, dass Sie es sind",
 "lead": "Diese Änderung verlangt eine frische Anmeldung.",
 "use_password": "Passwort benutzen",
-"use_email": "Code zusenden"
+"use_email": "Code zusenden",
+"confirmed": "Danke. Machen Sie weiter mit dem, was Sie ändern wollten."
 },
 "unavailable": {
 "title": "Gleich wieder da",

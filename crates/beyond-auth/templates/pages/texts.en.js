@@ -54,6 +54,15 @@ export default {
 "known": "You are signed in as {who}.",
 "expired": "That took too long. Please sign in again."
 },
+"provider": {
+"access_denied": "You did not agree, so nothing was done. Try again, or choose another way.",
+"email_unverified": "The other service does not vouch for your address. Confirm it there, or choose another way.",
+"domain_not_allowed": "Only people of certain organizations come in this way, and this account is of none of them.",
+"identity_taken": "That account is connected to somebody else here.",
+"account_exists": "There is an account with this address already. Sign in to it another way, then connect this one there.",
+"sign_up_disabled": "There is no account for you here yet, and new ones cannot be made at present.",
+"provider_unavailable": "The other service did not answer. Try again in a moment, or choose another way."
+},
 "mailed": {
 "title": "Check your mail",
 "sign_in": "If {email} has an account, a link and a code are on their way. Open the link, or enter the code here.",
@@ -155,6 +164,12 @@ export default {
 "current_hint": "Leave this empty if you have none yet.",
 "change_password": "Change password",
 "password_changed": "Your password is changed. Other devices are signed out.",
+"identities": "Connected accounts",
+"identities_lead": "Sign in with an account that you have elsewhere.",
+"connect": "Connect {name}",
+"connected": "The account is connected.",
+"disconnect": "Disconnect",
+"disconnect_ask": "Disconnect {what}?",
 "factors": "Two-step sign-in",
 "factors_lead": "A code from an app on top of your password or mailed link.",
 "add_totp": "Set up an authenticator app",
@@ -184,7 +199,8 @@ export default {
 "title": "Confirm that it is you",
 "lead": "This change needs a fresh sign-in.",
 "use_password": "Use your password",
-"use_email": "Email me a code"
+"use_email": "Email me a code",
+"confirmed": "Thank you. Go on with what you wanted to change."
 },
 "unavailable": {
 "title": "We will be right back",

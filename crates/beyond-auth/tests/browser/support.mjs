@@ -58,14 +58,17 @@ async function somebody(browser, options = {}) {
   const page = await context.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
+  // What others write into their own pages is not for us to judge.
+  const elsewhere = (frame) => frame && /^http/.test(frame.url()) && new URL(frame.url()).origin !== BASE;
   page.on("console", (message) => {
+    if (elsewhere(page.mainFrame())) return;
     // The browser notes every refusal of the API; whether one is meant is for the flow to say.
     const refusal = /status of 4\d\d/.test(message.text());
     if (["error", "warning"].includes(message.type()) && !refusal) complaints.push(message.text());
   });
   page.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());
-    const leaves = origin !== BASE && protocol !== "data:";
+    const leaves = origin !== BASE && protocol !== "data:" && !elsewhere(request.frame());
     if (leaves && !request.isNavigationRequest()) complaints.push(`asked ${origin}`);
   });
   return { context, page, complaints };

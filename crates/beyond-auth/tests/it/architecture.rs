@@ -29,6 +29,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
+    ("identities", &["audit", "emails", "settings", "sessions", "users"]),
+    ("oauth", &["audit", "emails", "identities", "sessions", "settings", "sign_in", "users"]),
     ("password", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("passkeys", &["audit", "emails", "sessions", "settings", "sign_in", "totp", "users"]),
     // Use cases over several slices: the door that dispatches to the factors, and what leads to it.
@@ -37,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "emails",
             "magic_link",
+            "oauth",
             "passkeys",
             "password",
             "refresh",
@@ -54,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "door",
             "emails",
+            "oauth",
             "passkeys",
             "password",
             "sessions",
@@ -88,6 +92,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.sign_in_attempts", "the same statement"),
     ("users::store", "auth.totp_factors", "the same statement"),
     ("users::store", "auth.passkeys", "the same statement"),
+    ("users::store", "auth.identities", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
     ("emails::store", "auth.magic_links", "whatever was mailed to an address ends in one statement"),
@@ -126,6 +131,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     // What authenticators write is read in one room.
     ("ciborium", &["passkeys::ceremony", "platform::crypto"]),
     ("getrandom", &["platform::crypto"]),
+    ("jsonwebtoken", &["platform::crypto"]),
     ("lettre", &["app", "dev", "platform::config", "platform::mail"]),
     ("qrcode", &["platform::qr"]),
     ("totp_rs", &["platform::crypto"]),

@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::dev::{self, Dev};
 use crate::dev_postgres::folder;
 use crate::support::database;
+use crate::support::oidc_provider::OidcProvider;
 
 /// A browser beside the rest of the tests on a small machine takes its time.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -44,6 +45,15 @@ async fn tools() -> &'static Tools {
 
 /// Runs a flow against the program as `dev` starts it, on a database of its own.
 async fn flow(name: &str) {
+    flow_with(name, None).await;
+}
+
+/// The same, beside a certified provider for the people in it.
+async fn flow_with_provider(name: &str) {
+    flow_with(name, Some("/v1/oauth/peer/callback")).await;
+}
+
+async fn flow_with(name: &str, callback: Option<&str>) {
     let tools = tools().await;
     let _turn = BROWSERS.acquire().await.unwrap();
     let database = database().await;
@@ -53,6 +63,11 @@ async fn flow(name: &str) {
     command.arg("--database-url").arg(database.url.expose_secret());
     let dev = tokio::task::block_in_place(|| Dev::run(command, &data_dir));
     let admin = std::fs::read_to_string(data_dir.join("secrets/admin-secret")).unwrap();
+    let provider = match callback {
+        Some(path) => Some(OidcProvider::start(&[format!("{}{path}", dev.told("Service"))]).await),
+        None => None,
+    };
+    let told = provider.as_ref().map(|provider| serde_json::to_string(&provider.told).unwrap());
     let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser").join(name);
 
     let run = Command::new("node")
@@ -62,6 +77,7 @@ async fn flow(name: &str) {
         .env("ADMIN_SECRET", admin.trim())
         .env("CHROME_PATH", &tools.browser)
         .env("SHOTS", &shots)
+        .env("PROVIDER", told.unwrap_or_default())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -97,6 +113,11 @@ async fn a_scanner_opens_the_mailed_link_and_the_person_still_gets_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_reset_ends_the_other_sessions() {
     flow("password_reset").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_elsewhere_opens_the_door_and_can_be_disconnected() {
+    flow_with_provider("oauth").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

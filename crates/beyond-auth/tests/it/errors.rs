@@ -10,7 +10,14 @@ use crate::documents::root;
 /// Codes by what the source calls them with: the call, and which of its arguments is the code.
 const PROBLEMS: &[(&str, usize)] =
     &[("Problem::new(", 1), ("Self::new(", 1), ("unauthenticated(", 0), ("malformed(", 0)];
-const FIELDS: &[(&str, usize)] = &[("with_error(", 1), (".push(", 1), ("PolicyViolation::new(", 0)];
+const FIELDS: &[(&str, usize)] = &[
+    ("with_error(", 1),
+    (".push(", 1),
+    ("PolicyViolation::new(", 0),
+    // What is wrong with the description of an identity provider.
+    ("mistaken(", 1),
+    ("mistake(", 0),
+];
 
 /// The product's source, without its unit tests.
 fn sources() -> Vec<String> {

@@ -15,6 +15,7 @@ use crate::support::authenticator::Authenticator;
 use crate::support::client::{Answer, Http};
 use crate::support::mailed;
 use crate::support::otp_app::enrol;
+use crate::support::sql;
 
 /// Who may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,10 @@ enum Id {
     SigningKey,
     /// A passkey of another user.
     Passkey,
+    /// An identity of another user.
+    Identity,
+    /// An identity provider.
+    Provider,
     /// Another user.
     User,
     /// A second factor of another user.
@@ -123,6 +128,19 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, none),
     ("POST", "/v1/passkeys/authentication-options", Public, Id::None, none),
     ("GET", "/.well-known/webauthn", Public, Id::None, none),
+    ("GET", "/v1/oauth/{provider}/authorize", Public, Id::None, none),
+    ("GET", "/v1/oauth/{provider}/callback", Public, Id::None, none),
+    ("POST", "/v1/oauth/{provider}/callback", Public, Id::None, none),
+    ("GET", "/v1/users/me/identities", Session, Id::None, none),
+    (
+        "POST",
+        "/v1/users/me/identities",
+        Fresh,
+        Id::None,
+        || json!({ "provider": "acme", "redirect_to": "http://localhost:8080/auth/account" }),
+    ),
+    ("DELETE", "/v1/users/me/identities/{id}", Fresh, Id::Identity, none),
+    ("POST", "/v1/users/me/identities/{id}/access-tokens", Session, Id::Identity, none),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -135,11 +153,21 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/admin/users/{id}/passkeys/{passkey_id}", Admin, Id::User, none),
     ("GET", "/v1/admin/users/{id}/factors", Admin, Id::User, none),
     ("DELETE", "/v1/admin/users/{id}/factors/{factor_id}", Admin, Id::UserFactor, none),
+    ("GET", "/v1/admin/oauth-providers", Admin, Id::None, none),
+    (
+        "PUT",
+        "/v1/admin/oauth-providers",
+        Admin,
+        Id::None,
+        || json!({ "id": "eves", "kind": "github", "client_id": "x", "client_secret": "y" }),
+    ),
+    ("DELETE", "/v1/admin/oauth-providers/{id}", Admin, Id::Provider, none),
     ("GET", "/v1/admin/signing-keys", Admin, Id::None, none),
     ("POST", "/v1/admin/signing-keys/rotations", Admin, Id::None, || json!({ "immediate": true })),
     ("DELETE", "/v1/admin/signing-keys/{kid}", Admin, Id::SigningKey, none),
     ("POST", "/v1/admin/kek-rotations", Admin, Id::None, none),
     ("GET", "/v1/admin/settings", Admin, Id::None, none),
+    ("GET", "/v1/admin/sign-in-traces", Admin, Id::None, none),
     ("PATCH", "/v1/admin/settings", Admin, Id::None, || json!({ "sign_up": { "enabled": false } })),
 ];
 
@@ -193,6 +221,7 @@ struct World {
     adas_email: String,
     signing_key: String,
     adas_passkey: String,
+    adas_identity: String,
 }
 
 impl World {
@@ -212,6 +241,19 @@ impl World {
         let adas_email = mailed::add_proven(&app, &ada.http, "ada.second@example.com").await;
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
+        let adas_identity = uuid::Uuid::now_v7().to_string();
+        sql::run(
+            &app,
+            "INSERT INTO auth.oauth_providers (id, kind, name, client_id, definition)
+             VALUES ('acme', 'github', 'Acme', 'beyond', '{\"keep_tokens\": true, \"token_auth\": \"none\"}')",
+        )
+        .await;
+        let identity = format!(
+            "INSERT INTO auth.identities (id, user_id, provider_id, issuer, subject)
+             VALUES ('{adas_identity}', '{}', 'acme', 'https://github.com', '1')",
+            ada.id
+        );
+        sql::run(&app, &identity).await;
         Self {
             app,
             eve,
@@ -222,6 +264,7 @@ impl World {
             adas_email,
             signing_key,
             adas_passkey,
+            adas_identity,
         }
     }
 
@@ -234,6 +277,8 @@ impl World {
             Id::Email => path.replace("{id}", &self.adas_email),
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
             Id::Passkey => path.replace("{id}", &self.adas_passkey),
+            Id::Identity => path.replace("{id}", &self.adas_identity),
+            Id::Provider => path.replace("{id}", "acme"),
             Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
             Id::Factor => path.replace("{id}", &self.adas_factor),
             Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
@@ -271,6 +316,10 @@ impl World {
         assert_eq!(keys["data"][0]["state"], "active");
         let passkeys = self.ada.http.get("/v1/users/me/passkeys").await.expect(200);
         assert_eq!(passkeys["data"][0]["name"], "Passkey");
+        let identities = self.ada.http.get("/v1/users/me/identities").await.expect(200);
+        assert_eq!(identities["data"][0]["id"], self.adas_identity.as_str());
+        assert_eq!(sql::number(&self.app, "SELECT count(*) FROM auth.oauth_flows").await, 0);
+        assert_eq!(sql::number(&self.app, "SELECT count(*) FROM auth.oauth_providers").await, 1);
         let users = self.app.admin.get("/v1/admin/users").await.expect(200);
         assert_eq!(users["data"].as_array().unwrap().len(), 2);
         assert!(users["data"].as_array().unwrap().iter().all(|user| user["banned_at"].is_null()));

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::oauth::{self, Kind};
 use crate::platform::crypto::password::MAX_LENGTH;
 use crate::platform::http::{Json, Problem};
 use crate::settings::model::{Branding, Mfa, Settings};
@@ -55,6 +56,8 @@ pub struct SignUpConfig {
 pub struct Provider {
     /// As it stands in `/v1/oauth/{provider}/authorize`.
     pub id: String,
+    /// Which rules it follows: for a picture on the button.
+    pub kind: Kind,
     /// What to write on the button.
     pub name: String,
 }
@@ -68,8 +71,17 @@ pub struct PasswordConfig {
     pub max_length: usize,
 }
 
-impl From<Settings> for ClientConfigResponse {
-    fn from(settings: Settings) -> Self {
+impl ClientConfigResponse {
+    /// As settings and providers are now.
+    pub async fn load(app: &App) -> Result<Self, sqlx::Error> {
+        let mut conn = app.db.acquire().await?;
+        let settings = crate::settings::load(&mut conn).await?;
+        let providers = oauth::providers::enabled(&mut conn).await?;
+        Ok(Self::new(settings, providers))
+    }
+
+    /// Of settings and enabled providers.
+    pub fn new(settings: Settings, providers: Vec<oauth::Provider>) -> Self {
         let Settings { password, magic_link, passkeys, sign_up, mfa, branding, allowed_origins, .. } =
             settings;
         Self {
@@ -83,7 +95,10 @@ impl From<Settings> for ClientConfigResponse {
                 require_verification: sign_up.require_verification,
             },
             mfa,
-            providers: Vec::new(),
+            providers: providers
+                .into_iter()
+                .map(|oauth::Provider { id, kind, name, .. }| Provider { id, kind, name })
+                .collect(),
             password: PasswordConfig { min_length: password.min_length, max_length: MAX_LENGTH },
             branding,
             allowed_origins,
@@ -97,6 +112,5 @@ impl From<Settings> for ClientConfigResponse {
 #[utoipa::path(get, path = "/v1/client-config", tag = "operations",
     responses((status = 200, body = ClientConfigResponse)))]
 pub async fn client_config(State(app): State<App>) -> Result<Json<ClientConfigResponse>, Problem> {
-    let mut conn = app.db.acquire().await?;
-    Ok(Json(crate::settings::load(&mut conn).await?.into()))
+    Ok(Json(ClientConfigResponse::load(&app).await?))
 }

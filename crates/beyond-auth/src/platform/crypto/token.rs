@@ -12,7 +12,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
@@ -70,6 +70,12 @@ kinds! {
     Invitation = "inv";
     /// A sign-in that still waits for a second factor; opens nothing else.
     Attempt = "att";
+    /// What goes to a provider as `state` and comes back with the answer. Opens nothing without [`OAuthBrowser`].
+    OAuthState = "ost";
+    /// The browser that was sent to a provider: what comes back works nowhere else.
+    OAuthBrowser = "obr";
+    /// Whoever was at a provider, on the last hop to the application; opens nothing without its PKCE verifier.
+    OAuthCode = "oac";
 }
 
 /// The text is not a token of the wanted kind. Says no more: it may be somebody's secret.
@@ -127,6 +133,13 @@ impl<K: Kind> Token<K> {
         message[SECRET_BYTES..].copy_from_slice(id.as_bytes());
         let secrets: Vec<_> = keyring.mac_each(purpose, message.as_slice()).collect();
         secrets.into_iter().map(move |secret| Token { id, secret, kind: PhantomData })
+    }
+
+    /// A secret that follows from this one alone: for what two requests must both know and nobody stores. Whoever has
+    /// only what is stored of this token cannot make it. `purpose` keeps apart what is derived for different ends.
+    pub fn expand(&self, purpose: &'static str) -> SecretString {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret.as_slice());
+        SecretString::from(URL_SAFE_NO_PAD.encode(hmac::sign(&key, purpose.as_bytes())))
     }
 
     /// Which row this token belongs to.
@@ -290,6 +303,9 @@ mod tests {
             is::<Invitation>(text),
             is::<Attempt>(text),
             is::<SignInRequest>(text),
+            is::<OAuthState>(text),
+            is::<OAuthBrowser>(text),
+            is::<OAuthCode>(text),
         ]
         .into_iter()
         .flatten()

@@ -1,5 +1,7 @@
 //! The credential that a request carries: exactly one, or none.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -76,6 +78,20 @@ pub fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<SecretString>, P
     Ok(cookie.map(|value| SecretString::from(&*String::from_utf8_lossy(value))))
 }
 
+/// The cookies whose names begin like that, names in full, in the order they were sent.
+pub fn cookies_like(headers: &HeaderMap, prefix: &str) -> Vec<(String, SecretString)> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let named = pairs.filter_map(|pair| {
+        let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+        let name = name.trim_start_matches([' ', '\t']);
+        let token = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        (name.starts_with(prefix) && token)
+            .then(|| (name.to_owned(), SecretString::from(value.trim_ascii_end())))
+    });
+    named.collect()
+}
+
 /// The values sent under exactly that cookie name, byte for byte.
 ///
 /// Read by hand, since a lenient parser undoes the `__Host-` prefix: one that decodes percent signs or strips more
@@ -108,6 +124,12 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<SecretString>, Problem> {
             "Send the credential as `Authorization: Bearer <token>`.",
         )),
     }
+}
+
+/// What we send in `Authorization` where a name and a secret are asked of us (RFC 7617).
+pub fn basic(name: &str, secret: &SecretString) -> SecretString {
+    let both = SecretString::from(format!("{name}:{}", secret.expose_secret()));
+    SecretString::from(format!("Basic {}", STANDARD.encode(both.expose_secret())))
 }
 
 /// The answer to a request with two different credentials.

@@ -84,6 +84,34 @@ pub async fn json_bytes(request: Request, limit: usize) -> Result<Bytes, Problem
             "Send the body as `Content-Type: application/json`.",
         ));
     }
+    collect(request, limit).await
+}
+
+/// A body as a page's form posts it, in the order of its fields, of at most [`BODY_LIMIT`] bytes.
+#[derive(Debug)]
+pub struct Form(pub Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = media_type.and_then(|value| value.split(';').next()).map(str::trim);
+        let form =
+            media_type.is_some_and(|text| text.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+        if !form || request.headers().contains_key(header::CONTENT_ENCODING) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as `Content-Type: application/x-www-form-urlencoded`.",
+            ));
+        }
+        let bytes = collect(request, BODY_LIMIT).await?;
+        Ok(Self(url::form_urlencoded::parse(&bytes).into_owned().collect()))
+    }
+}
+
+async fn collect(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(request.into_body(), limit).collect());
     match collected.await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

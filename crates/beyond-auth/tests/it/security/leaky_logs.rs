@@ -13,9 +13,11 @@ use super::{
     wrong_code,
 };
 use crate::support::app::{ADMIN_SECRET, PASSWORD};
+use crate::support::idp::{CLIENT_SECRET, Instead};
 use crate::support::mailed::{ask_link, ask_reset, code_sign_in, kind_to, link_sign_in, redeem_reset};
 use crate::support::otp_app::{OtpApp, finish, strings};
 use crate::support::proxy::Weather;
+use crate::support::trip;
 
 /// Collects what is logged.
 #[derive(Clone, Default)]
@@ -29,6 +31,52 @@ impl Write for Page {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[tokio::test]
+async fn nor_does_the_log_of_a_journey_by_a_provider() {
+    let page = Page::default();
+    let writer = page.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .with_span_events(FmtSpan::FULL);
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _heard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+
+    let (app, idp) = trip::world().await;
+    let there = trip::depart(&app, "acme").await;
+    let back = idp.approve(&there.location);
+    let home = trip::Home::of(&there.arrive(&back).await);
+    there.arrive(&back).await.problem(400);
+    trip::redeem(&app.stranger(), home.code()).await.expect(201);
+    let token = idp.id_token(Some("device-nonce"));
+    trip::by_token(&app, &token, "another").await.problem(401);
+    trip::by_token(&app, &token, "device-nonce").await.expect(201);
+    // And when nothing works.
+    for path in ["/token", "/jwks", "/discovery"] {
+        idp.lock().script.instead.insert(path, Instead::status(500));
+    }
+    assert_eq!(trip::depart(&app, "acme").await.round(&idp).await.error(), "provider_unavailable");
+
+    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert!(text.len() > 1_000, "{text}");
+    let end = |text: &str| text[text.len() - 43..].to_owned();
+    let said: Vec<String> = back.query_pairs().map(|(_, value)| value.into_owned()).collect();
+    for secret in [
+        end(&said[1]),
+        end(&there.cookie),
+        end(home.code()),
+        end(&token),
+        said[0].clone(),
+        trip::VERIFIER.to_owned(),
+        "device-nonce".to_owned(),
+        "access-token".to_owned(),
+        "refresh-token".to_owned(),
+        CLIENT_SECRET.to_owned(),
+    ] {
+        assert!(!text.contains(&secret), "{secret} in the log");
     }
 }
 

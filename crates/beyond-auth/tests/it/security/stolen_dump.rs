@@ -15,7 +15,7 @@ use crate::support::app::{ADMIN_SECRET, PASSWORD};
 use crate::support::mailed::{ask_link, ask_reset, code_sign_in, kind_to};
 
 /// Everything in schema `auth`, a row a line, as `pg_dump` would write it: text as text, bytes in hexadecimal.
-async fn dump(app: &TestApp) -> String {
+pub(super) async fn dump(app: &TestApp) -> String {
     let mut conn = app.running.app.db.acquire().await.unwrap();
     let tables = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = 'auth' AND c.relkind IN ('r', 'p', 'm') ORDER BY 1";

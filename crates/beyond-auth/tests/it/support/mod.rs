@@ -6,7 +6,10 @@ pub mod client;
 pub mod cluster;
 pub mod fido2;
 pub mod golden;
+pub mod idp;
+pub mod kinds;
 pub mod mailed;
+pub mod oidc_provider;
 pub mod otp_app;
 pub mod program;
 pub mod proxy;
@@ -14,6 +17,7 @@ pub mod raw;
 pub mod role;
 pub mod smtp;
 pub mod sql;
+pub mod trip;
 
 pub use app::TestApp;
 

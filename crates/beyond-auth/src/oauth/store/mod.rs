@@ -1,0 +1,8 @@
+//! SQL on the slice's tables.
+
+pub mod documents;
+pub mod flows;
+pub mod providers;
+pub mod sealed;
+pub mod sealed_tokens;
+pub mod tokens;
