@@ -23,3 +23,6 @@ COMMENT ON TABLE auth.oauth_tokens IS 'Tokens of providers, sealed: kept for use
 CREATE UNIQUE INDEX oauth_tokens_identity_key ON auth.oauth_tokens (identity_id);
 CREATE INDEX oauth_tokens_provider_idx ON auth.oauth_tokens (provider_id);
 CREATE INDEX oauth_tokens_orphans_idx ON auth.oauth_tokens (revoke_at) WHERE identity_id IS NULL;
+
+-- SHA-256 of the secret with which the linking session set out: one that has been replaced since links nothing any more.
+ALTER TABLE auth.oauth_flows ADD COLUMN session_hash bytea CHECK (octet_length(session_hash) = 32);

@@ -17,7 +17,7 @@ use super::{discovery, keys, redirect, tokens as kept};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::platform::crypto::pkce::Challenge;
-use crate::platform::crypto::token::{OAuthBrowser, OAuthCode, OAuthState, Token};
+use crate::platform::crypto::token::{OAuthBrowser, OAuthCode, OAuthState, SecretHash, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{OAuthCodeId, OAuthFlowId};
@@ -119,7 +119,7 @@ pub async fn begin(
     let browser: Token<OAuthBrowser> = Token::mint_for(id.as_uuid());
     let (challenge, linker) = match purpose {
         Purpose::SignIn { challenge, .. } => (Some(challenge.as_bytes()), None),
-        Purpose::Link(holder) => (None, Some((holder.user, holder.session))),
+        Purpose::Link(holder) => (None, Some(*holder)),
     };
     let flow = NewFlow {
         id,
@@ -307,7 +307,9 @@ async fn conclude(
     // As things are now: the provider took its time.
     still_enabled(&mut tx, &provider).await?;
     let (known, code) = if let (Some(user), Some(session)) = (flow.user_id, flow.session_id) {
-        let holder = Holder { user, session };
+        let secret_hash = flow.session_hash.as_deref().and_then(SecretHash::stored);
+        let secret_hash = secret_hash.ok_or(Refusal::new(Code::SessionEnded, "session_hash"))?;
+        let holder = Holder { user, session, secret_hash };
         (linking::attach(app, &mut tx, holder, &provider, &assertion, client).await?, None)
     } else {
         let settings = settings::load(&mut tx).await?;

@@ -128,6 +128,20 @@ async fn nothing_is_linked_for_a_session_that_has_ended_meanwhile() {
 }
 
 #[tokio::test]
+async fn nothing_is_linked_for_a_secret_that_was_replaced_meanwhile() {
+    let (app, idp) = world().await;
+    let ada = app.person("ada@home.example").await;
+    // Whoever has copied her token sets out; then she steps up, and the copy is worth nothing.
+    let trip = link(&ada.http, "acme").await;
+    let proof = json!({ "method": "password", "password": PASSWORD });
+    let fresh = ada.http.post("/v1/sessions/current/verifications", proof).await.expect(200);
+    let said = said(&trip.arrive(&idp.approve(&trip.location)).await);
+    assert_eq!(said.get("error").map(String::as_str), Some("session_ended"));
+    let http = app.http.with_bearer(fresh["session"]["token"].as_str().unwrap());
+    assert!(identities(&http).await.is_empty());
+}
+
+#[tokio::test]
 async fn an_unlinked_account_opens_nothing_any_more() {
     let (app, idp) = world().await;
     let ada = app.person("ada@home.example").await;

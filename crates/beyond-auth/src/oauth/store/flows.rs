@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::platform::crypto::token::SecretHash;
 use crate::platform::db::Conn;
 use crate::platform::ids::{IdentityId, OAuthCodeId, OAuthFlowId, SessionId, UserId};
+use crate::users::Holder;
 
 /// Somebody is about to go to a provider.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct NewFlow<'a> {
     /// To whom.
     pub provider: &'a str,
     /// Who links an identity, with which session; `None` for a sign-in.
-    pub linker: Option<(UserId, SessionId)>,
+    pub linker: Option<Holder>,
     /// Of the secret that the provider sees.
     pub state: SecretHash,
     /// Of the secret that the browser keeps.
@@ -32,14 +33,15 @@ pub async fn insert(conn: &mut Conn, flow: &NewFlow<'_>) -> Result<(), sqlx::Err
     let purpose = if flow.linker.is_some() { "link" } else { "sign_in" };
     sqlx::query!(
         "INSERT INTO auth.oauth_flows
-             (id, provider_id, purpose, user_id, session_id, state_hash, browser_hash, redirect_to, challenge, echo,
-              expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + interval '10 minutes')",
+             (id, provider_id, purpose, user_id, session_id, session_hash, state_hash, browser_hash, redirect_to,
+              challenge, echo, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + interval '10 minutes')",
         flow.id.as_uuid(),
         flow.provider,
         purpose,
-        flow.linker.map(|(user, _)| user.as_uuid()),
-        flow.linker.map(|(_, session)| session.as_uuid()),
+        flow.linker.map(|holder| holder.user.as_uuid()),
+        flow.linker.map(|holder| holder.session.as_uuid()),
+        flow.linker.as_ref().map(|holder| holder.secret_hash.as_bytes()),
         flow.state.as_bytes(),
         flow.browser.as_bytes(),
         flow.redirect_to,
@@ -62,6 +64,8 @@ pub struct Flow {
     pub user_id: Option<UserId>,
     /// With which session.
     pub session_id: Option<SessionId>,
+    /// With which secret of it.
+    pub session_hash: Option<Vec<u8>>,
     /// Of the secret that the provider saw.
     pub state_hash: Vec<u8>,
     /// Of the secret that the browser keeps.
@@ -81,7 +85,7 @@ pub async fn find(conn: &mut Conn, id: OAuthFlowId) -> Result<Option<Flow>, sqlx
     sqlx::query_as!(
         Flow,
         r#"SELECT id AS "id: OAuthFlowId", provider_id, user_id AS "user_id: UserId",
-                  session_id AS "session_id: SessionId", state_hash, browser_hash, redirect_to, challenge, echo,
+                  session_id AS "session_id: SessionId", session_hash, state_hash, browser_hash, redirect_to, challenge, echo,
                   created_at
            FROM auth.oauth_flows WHERE id = $1 AND expires_at > now()"#,
         id.as_uuid(),
