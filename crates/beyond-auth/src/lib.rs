@@ -23,6 +23,7 @@ pub mod audit;
 pub mod door;
 pub mod emails;
 pub mod magic_link;
+pub mod orgs;
 pub mod pages;
 pub mod passkeys;
 pub mod password;

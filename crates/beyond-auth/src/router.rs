@@ -13,8 +13,8 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, magic_link, pages, passkeys, password, refresh, sessions, sign_out, sign_up,
-    signing_keys, totp, users,
+    admin, door, emails, health, magic_link, orgs, pages, passkeys, password, refresh, sessions, sign_out,
+    sign_up, signing_keys, totp, users,
 };
 
 /// The routes, each registered together with its documentation.
@@ -31,7 +31,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sign_up::routes::sign_up))
         .routes(routes!(users::routes::me, users::routes::update_me, users::routes::delete_me))
         .routes(routes!(door::routes::create, sessions::routes::list, sign_out::routes::revoke_several))
-        .routes(routes!(sessions::routes::verify, sessions::routes::update, sign_out::routes::current))
+        .routes(routes!(sessions::routes::verify, orgs::routes::session::update, sign_out::routes::current))
         .routes(routes!(sign_out::routes::revoke))
         .routes(routes!(door::routes::step_up))
         .routes(routes!(sessions::introspection::introspect))
@@ -62,6 +62,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(totp::routes::update, totp::routes::remove))
         .routes(routes!(totp::routes::activate))
         .routes(routes!(totp::routes::codes_left, totp::routes::renew_codes))
+        // Organizations.
+        .routes(routes!(orgs::routes::list, orgs::routes::create))
+        .routes(routes!(orgs::routes::get, orgs::routes::update, orgs::routes::delete))
+        .routes(routes!(orgs::routes::members::list))
+        .routes(routes!(orgs::routes::members::update, orgs::routes::members::remove))
+        .routes(routes!(orgs::routes::roles::list, orgs::routes::roles::create))
+        .routes(routes!(orgs::routes::roles::update, orgs::routes::roles::remove))
         // The operator's side.
         .routes(routes!(admin::users::list, admin::users::create))
         .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))

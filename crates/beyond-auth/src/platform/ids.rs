@@ -139,6 +139,10 @@ ids! {
     PasskeyId;
     /// A challenge that waits for a passkey's answer.
     ChallengeId;
+    /// A role that an organization has made.
+    OrganizationRoleId;
+    /// An invitation into an organization; also the id part of its token.
+    InvitationId;
 }
 
 #[cfg(test)]

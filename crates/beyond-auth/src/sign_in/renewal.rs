@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::flow::admit;
 use super::model::{self, SignedIn};
+use super::store;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::platform::crypto::token::{Refresh, Token};
@@ -89,8 +90,13 @@ async fn rotate(
             organization_id: successor.organization_id,
             ends_by: successor.issued.expires_at,
         }),
+        limits: store::member_limits(conn, holder.user_id).await?,
     };
     let (session, token) = sessions::flow::create(conn, &new, &successor.session_token, client).await?;
+    // An organization of the user asks for a credential now and then, and renewing presents none.
+    if session.expires_at <= session.created_at {
+        return Err(Error::Invalid);
+    }
     let event = Event::new("refresh_token.rotated", Actor::User(holder.user_id))
         .session(session.id)
         .from(client)

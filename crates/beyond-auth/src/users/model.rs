@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::platform::http::FieldErrors;
-use crate::platform::ids::{SessionId, UserId};
+use crate::platform::ids::{OrganizationId, SessionId, UserId};
 
 /// A user as the user sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -44,6 +44,17 @@ pub struct Holder {
     pub user: UserId,
     /// With which session.
     pub session: SessionId,
+}
+
+/// An organization that nobody else owns.
+#[derive(Clone, Debug, Serialize)]
+pub struct OwnedAlone {
+    /// Which.
+    pub id: OrganizationId,
+    /// For people.
+    pub name: String,
+    /// Names it in addresses.
+    pub slug: String,
 }
 
 /// Longest display name, in characters.

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::model::{Holder, Profile, Standing, User};
+use super::model::{Holder, OwnedAlone, Profile, Standing, User};
 use crate::platform::db::Conn;
-use crate::platform::ids::UserId;
+use crate::platform::ids::{OrganizationId, UserId};
 
 /// Makes a user.
 pub async fn insert(conn: &mut Conn, profile: &Profile) -> Result<UserId, sqlx::Error> {
@@ -85,6 +85,31 @@ pub async fn update_profile(
     .execute(&mut *conn)
     .await?;
     Ok(result.rows_affected() == 1)
+}
+
+/// Holds every organization that the user belongs to until the transaction ends, and answers those that nobody else
+/// owns. Taken in the order of their ids; a role cannot change there meanwhile.
+pub async fn lock_owned_alone(conn: &mut Conn, id: UserId) -> Result<Vec<OwnedAlone>, sqlx::Error> {
+    sqlx::query!(
+        "SELECT o.id FROM auth.organizations o
+         WHERE o.id IN (SELECT m.organization_id FROM auth.organization_members m WHERE m.user_id = $1)
+         ORDER BY o.id FOR NO KEY UPDATE OF o",
+        id.as_uuid(),
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query_as!(
+        OwnedAlone,
+        r#"SELECT o.id AS "id: OrganizationId", o.name, o.slug
+           FROM auth.organization_members m JOIN auth.organizations o ON o.id = m.organization_id
+           WHERE m.user_id = $1 AND m.role = 'owner'
+             AND NOT EXISTS (SELECT FROM auth.organization_members others
+                             WHERE others.organization_id = o.id AND others.user_id <> $1 AND others.role = 'owner')
+           ORDER BY o.id"#,
+        id.as_uuid(),
+    )
+    .fetch_all(&mut *conn)
+    .await
 }
 
 /// Deletes the user and, by cascade, everything that belongs to the user.

@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sessions", &["audit", "settings", "users"]),
     ("refresh", &["audit", "sessions", "settings", "users"]),
     ("signing_keys", &["audit", "sessions", "settings"]),
+    ("orgs", &["audit", "emails", "sessions", "settings", "users"]),
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
@@ -54,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "door",
             "emails",
+            "orgs",
             "passkeys",
             "password",
             "sessions",

@@ -21,6 +21,7 @@ const TAGS: &[(&str, &str)] = &[
     ("tokens", "Refresh tokens, JWTs, and the keys that verify them."),
     ("emails", "Addresses of a user, and proof that they are the user's."),
     ("password", "Setting, changing and checking passwords."),
+    ("organizations", "Teams with members and roles, and invitations into them."),
     ("admin", "The operator's side: users, keys and settings of the project."),
     ("operations", "Health of the service, and this document."),
 ];

@@ -22,6 +22,8 @@ pub const ROTATION: Limit = Limit { name: "refresh_token_rotation", per: Duratio
 pub const PASSWORD_CHECK: Limit = Limit { name: "password_check", per: Duration::from_mins(1), max: 60 };
 /// Challenges for passkeys, by network address: every sign-in page that is opened asks for one.
 pub const PASSKEY_OPTIONS: Limit = Limit { name: "passkey_options", per: Duration::from_mins(1), max: 60 };
+/// Organizations made, by user.
+pub const ORGANIZATIONS: Limit = Limit { name: "organizations", per: Duration::from_hours(1), max: 20 };
 /// Requests that send a mail, by network address.
 pub const MAIL_SENDING: Limit = Limit { name: "mail_sending", per: Duration::from_hours(1), max: 10 };
 /// Mails to one mailbox in an hour, whoever asked for them.
