@@ -21,6 +21,7 @@ mod mail;
 mod mail_preview;
 mod mfa;
 mod openapi;
+mod orgs;
 mod outage;
 mod pages;
 mod passkeys;

@@ -49,6 +49,8 @@ enum Id {
     Factor,
     /// Another user and a second factor of that one.
     UserFactor,
+    /// An organization of another user, that user, and what belongs to it.
+    Organization,
 }
 
 /// One operation: method, path, who may call it, whose id is in the path, a body that would be accepted.
@@ -123,6 +125,36 @@ const CASES: &[Case] = &[
     ("DELETE", "/v1/users/me/passkeys/{id}", Fresh, Id::Passkey, none),
     ("POST", "/v1/passkeys/authentication-options", Public, Id::None, none),
     ("GET", "/.well-known/webauthn", Public, Id::None, none),
+    ("GET", "/v1/organizations", Session, Id::None, none),
+    ("POST", "/v1/organizations", Session, Id::None, || json!({ "name": "Eve's" })),
+    ("GET", "/v1/organizations/{org}", Session, Id::Organization, none),
+    ("PATCH", "/v1/organizations/{org}", Session, Id::Organization, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/organizations/{org}", Fresh, Id::Organization, none),
+    ("GET", "/v1/organizations/{org}/members", Session, Id::Organization, none),
+    (
+        "PATCH",
+        "/v1/organizations/{org}/members/{user}",
+        Session,
+        Id::Organization,
+        || json!({ "role": "member" }),
+    ),
+    ("DELETE", "/v1/organizations/{org}/members/{user}", Session, Id::Organization, none),
+    ("GET", "/v1/organizations/{org}/roles", Session, Id::Organization, none),
+    (
+        "POST",
+        "/v1/organizations/{org}/roles",
+        Session,
+        Id::Organization,
+        || json!({ "name": "eves", "permissions": [] }),
+    ),
+    (
+        "PATCH",
+        "/v1/organizations/{org}/roles/{role}",
+        Session,
+        Id::Organization,
+        || json!({ "permissions": [] }),
+    ),
+    ("DELETE", "/v1/organizations/{org}/roles/{role}", Session, Id::Organization, none),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -193,6 +225,7 @@ struct World {
     adas_email: String,
     signing_key: String,
     adas_passkey: String,
+    adas_organization: String,
 }
 
 impl World {
@@ -212,6 +245,11 @@ impl World {
         let adas_email = mailed::add_proven(&app, &ada.http, "ada.second@example.com").await;
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
+        let made = ada.http.post("/v1/organizations", json!({ "name": "Engines" })).await.expect(201);
+        let adas_organization = made["organization"]["id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/organizations/{adas_organization}/roles");
+        let role = json!({ "name": "billing", "permissions": ["app:billing"] });
+        ada.http.post(&path, role).await.expect(201);
         Self {
             app,
             eve,
@@ -222,6 +260,7 @@ impl World {
             adas_email,
             signing_key,
             adas_passkey,
+            adas_organization,
         }
     }
 
@@ -237,6 +276,10 @@ impl World {
             Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
             Id::Factor => path.replace("{id}", &self.adas_factor),
             Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
+            Id::Organization => path
+                .replace("{org}", &self.adas_organization)
+                .replace("{user}", &self.ada.id)
+                .replace("{role}", "billing"),
         };
         // Parameters that would be accepted, so that nothing but the missing right refuses.
         let path = if (*method, path.as_str()) == ("DELETE", "/v1/sessions") {
@@ -274,6 +317,12 @@ impl World {
         let users = self.app.admin.get("/v1/admin/users").await.expect(200);
         assert_eq!(users["data"].as_array().unwrap().len(), 2);
         assert!(users["data"].as_array().unwrap().iter().all(|user| user["banned_at"].is_null()));
+        let organizations = self.ada.http.get("/v1/organizations").await.expect(200);
+        assert_eq!(organizations["data"][0]["name"], "Engines");
+        let roles = format!("/v1/organizations/{}/roles", self.adas_organization);
+        let roles = self.ada.http.get(&roles).await.expect(200);
+        assert_eq!(roles["data"][3]["permissions"], json!(["app:billing"]));
+        assert_eq!(roles["data"].as_array().unwrap().len(), 4);
         let settings = self.app.admin.get("/v1/admin/settings").await.expect(200);
         assert_eq!(settings["sign_up"]["enabled"], true);
     }
@@ -405,7 +454,7 @@ async fn an_id_in_the_path_opens_nothing_of_somebody_else() {
         for id in
             ["01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", "x", "current%2F..", "01a2b3c4d5e67f018a2b3c4d5e6f7081"]
         {
-            let path = case.1.replace("{id}", id);
+            let path = case.1.replace("{id}", id).replace("{org}", id);
             let method = Method::from_bytes(case.0.as_bytes()).unwrap();
             let mut request = world.eve.http.request(method, &path);
             let body = (case.4)();
