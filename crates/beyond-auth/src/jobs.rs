@@ -10,7 +10,7 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, magic_link, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
+use crate::{emails, magic_link, orgs, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -37,6 +37,7 @@ pub fn composers(app: &App) -> Composers {
             magic_link::mails::MAGIC_LINK,
             magic_link::mails::MagicLink { keyring: app.keyring.clone(), public_url: public_url.clone() },
         )
+        .with(orgs::mails::INVITATION, orgs::mails::Invite { public_url: public_url.clone() })
         .with(password::mails::PASSWORD_CHANGED, changed(password::mails::PASSWORD_CHANGED))
         .with(password::mails::PASSWORD_REMOVED, changed(password::mails::PASSWORD_REMOVED))
         .with(
@@ -109,6 +110,7 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             emails::flow::purge(&mut conn, BATCH).await?,
             magic_link::flow::purge(&mut conn, BATCH).await?,
             password::reset::purge(&mut conn, BATCH).await?,
+            orgs::invitations::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

@@ -69,6 +69,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(orgs::routes::members::update, orgs::routes::members::remove))
         .routes(routes!(orgs::routes::roles::list, orgs::routes::roles::create))
         .routes(routes!(orgs::routes::roles::update, orgs::routes::roles::remove))
+        .routes(routes!(orgs::routes::invitations::list, orgs::routes::invitations::create))
+        .routes(routes!(orgs::routes::invitations::cancel))
+        .routes(routes!(orgs::routes::invitations::deliver))
+        .routes(routes!(orgs::routes::invitations::list_received))
+        .routes(routes!(orgs::routes::invitations::introspect))
+        .routes(routes!(orgs::routes::invitations::redeem))
+        .routes(routes!(orgs::routes::invitations::decline))
         // The operator's side.
         .routes(routes!(admin::users::list, admin::users::create))
         .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))

@@ -12,7 +12,7 @@ use super::permissions::{Permission, Role};
 use super::policy::Policy;
 use crate::platform::http::FieldErrors;
 use crate::platform::http::fields::InvalidField;
-use crate::platform::ids::{OrganizationId, UserId};
+use crate::platform::ids::{InvitationId, OrganizationId, UserId};
 use crate::platform::limits::Decision;
 
 /// Longest name, in characters.
@@ -114,6 +114,52 @@ pub struct ListedRole {
     pub built_in: bool,
     /// When it was made; `null` for those that were always there.
     pub created_at: Option<DateTime<Utc>>,
+}
+
+/// An invitation as members see it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = OrganizationInvitation)]
+pub struct Invitation {
+    /// Worth nothing by itself.
+    pub id: InvitationId,
+    /// Whom.
+    pub email: String,
+    /// As what.
+    pub role: String,
+    /// Who invited, or sent it again last; `null` when deleted since.
+    pub invited_by: Option<UserId>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Not accepted from then on, unless it is sent again.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// An organization as somebody sees it who does not belong to it yet.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct InvitingOrganization {
+    /// For people.
+    pub name: String,
+    /// Names it in addresses.
+    pub slug: String,
+}
+
+/// An invitation as whoever is invited sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReceivedInvitation {
+    /// Worth nothing by itself.
+    pub id: InvitationId,
+    /// Into which organization.
+    pub organization: InvitingOrganization,
+    /// Where the mail went: whoever accepts has proven this address.
+    pub email: String,
+    /// As what.
+    pub role: String,
+    /// The address of whoever invites; `null` when deleted since.
+    pub invited_by: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Not accepted from then on.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Names an organization in addresses: lower-case letters, digits and single hyphens within.
@@ -335,6 +381,9 @@ pub enum Error {
     /// The invitation went to an address that is not proven to be the caller's.
     #[error("the invitation is for another address")]
     OtherAddress,
+    /// The session acts as somebody else, who has not accepted anything.
+    #[error("an impersonated session accepts nothing")]
+    Impersonated,
     /// Too many at once.
     #[error("too many attempts")]
     Limited(Decision),

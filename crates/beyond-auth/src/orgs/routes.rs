@@ -1,5 +1,6 @@
 //! Organizations over HTTP.
 
+pub mod invitations;
 pub mod members;
 pub mod roles;
 pub mod session;
@@ -211,6 +212,11 @@ impl From<Error> for Problem {
                 "other_address",
                 "The invitation went to an address that is not proven to be yours. Add and prove it, or sign in \
                  with the account that has it.",
+            ),
+            Error::Impersonated => Self::new(
+                StatusCode::FORBIDDEN,
+                "impersonated_session",
+                "Only the user in person may do this, not somebody who acts as the user.",
             ),
             Error::Limited(decision) => decision.into(),
             Error::Database(error) => error.into(),

@@ -1,5 +1,6 @@
 //! SQL on `auth.organizations`; the tables that belong to it have files of their own.
 
+pub mod invitations;
 pub mod members;
 pub mod roles;
 

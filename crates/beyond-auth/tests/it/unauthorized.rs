@@ -155,6 +155,20 @@ const CASES: &[Case] = &[
         || json!({ "permissions": [] }),
     ),
     ("DELETE", "/v1/organizations/{org}/roles/{role}", Session, Id::Organization, none),
+    ("GET", "/v1/organizations/{org}/invitations", Session, Id::Organization, none),
+    (
+        "POST",
+        "/v1/organizations/{org}/invitations",
+        Session,
+        Id::Organization,
+        || json!({ "email": "mallory@example.com", "role": "member" }),
+    ),
+    ("DELETE", "/v1/organizations/{org}/invitations/{id}", Session, Id::Organization, none),
+    ("POST", "/v1/organizations/{org}/invitations/{id}/deliveries", Session, Id::Organization, none),
+    ("GET", "/v1/users/me/invitations", Session, Id::None, none),
+    ("POST", "/v1/invitations/introspections", Public, Id::None, none),
+    ("POST", "/v1/invitations/redemptions", Session, Id::None, || json!({ "token": "inv_x" })),
+    ("POST", "/v1/invitations/{id}/declines", Session, Id::Organization, none),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -226,6 +240,7 @@ struct World {
     signing_key: String,
     adas_passkey: String,
     adas_organization: String,
+    adas_invitation: String,
 }
 
 impl World {
@@ -250,6 +265,10 @@ impl World {
         let path = format!("/v1/organizations/{adas_organization}/roles");
         let role = json!({ "name": "billing", "permissions": ["app:billing"] });
         ada.http.post(&path, role).await.expect(201);
+        let path = format!("/v1/organizations/{adas_organization}/invitations");
+        let invitation = json!({ "email": "ben@example.com", "role": "member" });
+        let made = ada.http.post(&path, invitation).await.expect(201);
+        let adas_invitation = made["invitation"]["id"].as_str().unwrap().to_owned();
         Self {
             app,
             eve,
@@ -261,6 +280,7 @@ impl World {
             signing_key,
             adas_passkey,
             adas_organization,
+            adas_invitation,
         }
     }
 
@@ -279,7 +299,8 @@ impl World {
             Id::Organization => path
                 .replace("{org}", &self.adas_organization)
                 .replace("{user}", &self.ada.id)
-                .replace("{role}", "billing"),
+                .replace("{role}", "billing")
+                .replace("{id}", &self.adas_invitation),
         };
         // Parameters that would be accepted, so that nothing but the missing right refuses.
         let path = if (*method, path.as_str()) == ("DELETE", "/v1/sessions") {
@@ -323,6 +344,10 @@ impl World {
         let roles = self.ada.http.get(&roles).await.expect(200);
         assert_eq!(roles["data"][3]["permissions"], json!(["app:billing"]));
         assert_eq!(roles["data"].as_array().unwrap().len(), 4);
+        let invitations = format!("/v1/organizations/{}/invitations", self.adas_organization);
+        let invitations = self.ada.http.get(&invitations).await.expect(200);
+        assert_eq!(invitations["data"][0]["id"], self.adas_invitation.as_str());
+        assert_eq!(invitations["data"].as_array().unwrap().len(), 1);
         let settings = self.app.admin.get("/v1/admin/settings").await.expect(200);
         assert_eq!(settings["sign_up"]["enabled"], true);
     }
