@@ -19,7 +19,12 @@ pub struct SessionChange {
 }
 
 /// Names the device, and lets the session act for an organization of its user, if it is what that one asks for.
-pub async fn update(app: &App, live: &mut Live, change: &SessionChange, client: &Client) -> Result<(), Error> {
+pub async fn update(
+    app: &App,
+    live: &mut Live,
+    change: &SessionChange,
+    client: &Client,
+) -> Result<(), Error> {
     let id = live.session.id;
     let mut tx = app.db.begin("orgs.update_session").await?;
     if let Some(Some(organization)) = change.organization {
@@ -33,7 +38,7 @@ pub async fn update(app: &App, live: &mut Live, change: &SessionChange, client: 
         sessions::flow::rename(&mut tx, id, label.as_deref()).await?;
     }
     if let Some(organization) = change.organization {
-        sessions::flow::switch(&mut tx, id, organization).await?;
+        sessions::flow::switch(&mut tx, &[id], organization).await?;
         let event = Event::new("session.organization_changed", audit::Actor::User(live.user.id))
             .session(id)
             .from(client)

@@ -119,7 +119,8 @@ pub async fn update(
 ) -> Result<Membership, Error> {
     let mut tx = app.db.begin("orgs.update").await?;
     let actor = Actor::lock(&mut tx, live, organization).await?;
-    if change.name.is_some() || change.slug.is_some() || change.metadata.is_some() || change.policy.is_none() {
+    if change.name.is_some() || change.slug.is_some() || change.metadata.is_some() || change.policy.is_none()
+    {
         actor.require(Permission::OrganizationUpdate)?;
     }
     let id = actor.organization();
@@ -142,11 +143,10 @@ pub async fn update(
         if error.violates("organizations_slug_key") { Error::SlugTaken } else { Error::Database(error) }
     })?;
     if policy != *before {
-        for session in sessions::flow::active_in(&mut tx, id).await? {
-            if policy.admits(session.aal, &session.amr).is_err() {
-                sessions::flow::switch(&mut tx, session.id, None).await?;
-            }
-        }
+        let active = sessions::flow::active_in(&mut tx, id).await?;
+        let refused = active.iter().filter(|session| policy.admits(session.aal, &session.amr).is_err());
+        let refused: Vec<_> = refused.map(|session| session.id).collect();
+        sessions::flow::switch(&mut tx, &refused, None).await?;
         sessions::flow::limit_members(&mut tx, id, None, policy.sessions.into()).await?;
     }
     let event = Event::new("organization.updated", actor.audited())

@@ -180,8 +180,9 @@ pub async fn redeem(
     if !members::insert(&mut tx, organization, user, pending.role.kind).await? {
         return Err(Error::AlreadyMember);
     }
-    let membership =
-        store::find_membership(&mut tx, user, &OrganizationRef::Id(organization)).await?.ok_or(Error::NotFound)?;
+    let membership = store::find_membership(&mut tx, user, &OrganizationRef::Id(organization))
+        .await?
+        .ok_or(Error::NotFound)?;
     let limits = policy::SessionPolicy::into(membership.policy.sessions);
     sessions::flow::limit_members(&mut tx, organization, Some(user), limits).await?;
     let actor = audit::Actor::User(user);
@@ -228,20 +229,12 @@ async fn is_entitled(
     Ok(may && invitations::stands(conn, inviter).await?)
 }
 
-async fn pending_of(
-    conn: &mut Conn,
-    actor: &Actor,
-    id: InvitationId,
-) -> Result<invitations::Pending, Error> {
+async fn pending_of(conn: &mut Conn, actor: &Actor, id: InvitationId) -> Result<invitations::Pending, Error> {
     let pending = invitations::find_pending(conn, id).await?;
     pending.filter(|pending| pending.organization == actor.organization()).ok_or(Error::NotFound)
 }
 
-async fn find(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    id: InvitationId,
-) -> Result<Invitation, Error> {
+async fn find(conn: &mut Conn, organization: OrganizationId, id: InvitationId) -> Result<Invitation, Error> {
     let window = Window { limit: 1, after: None };
     invitations::list(conn, organization, Some(id), window).await?.pop().ok_or(Error::NotFound)
 }

@@ -171,7 +171,9 @@ pub struct Slug(String);
 
 /// The text is not a slug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to {SLUG_LIMIT} lower-case letters, digits and single hyphens within, and must not look like an id")]
+#[error(
+    "must be 1 to {SLUG_LIMIT} lower-case letters, digits and single hyphens within, and must not look like an id"
+)]
 pub struct InvalidSlug;
 
 impl InvalidField for InvalidSlug {
@@ -308,7 +310,8 @@ pub fn check_role_name(name: &str, errors: &mut FieldErrors) -> String {
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(rest);
     if !fits || name == "me" || super::permissions::BUILT_IN.contains(&name) {
-        let what = "must be lower-case letters, digits, _ and -, begin with a letter, and name no built-in role";
+        let what =
+            "must be lower-case letters, digits, _ and -, begin with a letter, and name no built-in role";
         errors.push("/name", "invalid_role_name", what);
     }
     name.to_owned()

@@ -252,9 +252,18 @@ mod tests {
 
     #[test]
     fn only_what_is_known_or_the_applications_can_be_granted() {
-        for name in
-            ["", "*", "app:", "app:*", "app:A", "app:a b", "organization:delete", "owner", "members:Read", "APP:a"]
-        {
+        for name in [
+            "",
+            "*",
+            "app:",
+            "app:*",
+            "app:A",
+            "app:a b",
+            "organization:delete",
+            "owner",
+            "members:Read",
+            "APP:a",
+        ] {
             let mut errors = FieldErrors::default();
             Grants::parse(&names(&["app:fine", name]), &mut errors);
             let problem = errors.finish().expect_err(name);

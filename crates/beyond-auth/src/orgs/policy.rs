@@ -175,7 +175,9 @@ impl PolicyChange {
             required_aal: self.required_aal.unwrap_or(to.required_aal),
             allowed_methods: self.allowed_methods.clone().unwrap_or_else(|| to.allowed_methods.clone()),
             sessions: SessionPolicy {
-                idle_seconds: sessions.and_then(|change| change.idle_seconds).unwrap_or(to.sessions.idle_seconds),
+                idle_seconds: sessions
+                    .and_then(|change| change.idle_seconds)
+                    .unwrap_or(to.sessions.idle_seconds),
                 absolute_seconds: sessions
                     .and_then(|change| change.absolute_seconds)
                     .unwrap_or(to.sessions.absolute_seconds),

@@ -123,11 +123,7 @@ pub async fn remove(
 }
 
 /// A role of the organization's own; the built-in ones cannot be changed, so they are not found here.
-async fn own_role(
-    conn: &mut Conn,
-    actor: &Actor,
-    name: &str,
-) -> Result<(OrganizationRoleId, Grants), Error> {
+async fn own_role(conn: &mut Conn, actor: &Actor, name: &str) -> Result<(OrganizationRoleId, Grants), Error> {
     let role = store::roles::find(conn, actor.organization(), name).await?.ok_or(Error::NotFound)?;
     match role.kind {
         Kind::Custom(id) => Ok((id, role.grants)),

@@ -43,6 +43,7 @@ pub(super) static PAGES: &[Page] = &[
     page("/auth/magic-link", "magic_link"),
     page("/auth/forgot-password", "forgot_password"),
     page("/auth/reset-password", "reset_password"),
+    page("/auth/invitation", "invitation"),
     Page { signed_in: true, ..page("/auth/account", "account") },
 ];
 
@@ -58,7 +59,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     for (name, source) in templates! {
         "layout.html" "second_factor.html" "sign_in.html" "sign_up.html" "sign_out.html" "verify_email.html"
-        "magic_link.html" "forgot_password.html" "reset_password.html" "account.html" "unavailable.html"
+        "magic_link.html" "forgot_password.html" "reset_password.html" "invitation.html" "account.html" "unavailable.html"
     } {
         if let Err(error) = templates.add_template(name, source) {
             tracing::error!(name, %error, "a page is broken");

@@ -111,17 +111,17 @@ pub async fn rename(conn: &mut Conn, id: SessionId, label: Option<&str>) -> Resu
     store::update_label(conn, id, label).await
 }
 
-/// Lets a session act for an organization, or for none, in the caller's transaction. Only `orgs` calls this: it knows
+/// Lets sessions act for an organization, or for none, in the caller's transaction. Only `orgs` calls this: it knows
 /// what the organization asks for.
 ///
 /// # Errors
-/// Violates `sessions_organization_member_fkey` when its user does not belong to the organization.
+/// Violates `sessions_organization_member_fkey` when a user does not belong to the organization.
 pub async fn switch(
     conn: &mut Conn,
-    id: SessionId,
+    ids: &[SessionId],
     organization: Option<OrganizationId>,
 ) -> Result<(), sqlx::Error> {
-    store::update_organization(conn, id, organization).await
+    store::update_organization(conn, ids, organization).await
 }
 
 /// The sessions that act for an organization.

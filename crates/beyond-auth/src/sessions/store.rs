@@ -266,18 +266,19 @@ pub async fn update_label(conn: &mut Conn, id: SessionId, label: Option<&str>) -
     Ok(())
 }
 
-/// Lets a session act for an organization, or for none.
+/// Lets sessions act for an organization, or for none.
 ///
 /// # Errors
-/// Violates `sessions_organization_member_fkey` when its user does not belong to the organization.
+/// Violates `sessions_organization_member_fkey` when a user does not belong to the organization.
 pub async fn update_organization(
     conn: &mut Conn,
-    id: SessionId,
+    ids: &[SessionId],
     organization: Option<OrganizationId>,
 ) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().map(SessionId::as_uuid).collect();
     sqlx::query!(
-        "UPDATE auth.sessions SET organization_id = $2 WHERE id = $1",
-        id.as_uuid(),
+        "UPDATE auth.sessions SET organization_id = $2 WHERE id = ANY ($1)",
+        &ids,
         organization.map(|id| id.as_uuid()),
     )
     .execute(&mut *conn)

@@ -73,9 +73,6 @@ async fn rotate(
     successor: Successor,
     client: &Client,
 ) -> Result<Renewed, Error> {
-    if let Some(replaced) = successor.replaced {
-        sessions::flow::shorten(conn, replaced, settings.refresh_tokens.grace()).await?;
-    }
     let new = NewSession {
         user_id: holder.user_id,
         aal: successor.aal,
@@ -93,6 +90,11 @@ async fn rotate(
         limits: store::member_limits(conn, holder.user_id).await?,
     };
     let (session, token) = sessions::flow::create(conn, &new, &successor.session_token, client).await?;
+    // After the new one was made, which holds the membership that it acts by: whoever ends memberships takes the member
+    // first and the sessions then.
+    if let Some(replaced) = successor.replaced {
+        sessions::flow::shorten(conn, replaced, settings.refresh_tokens.grace()).await?;
+    }
     // An organization of the user asks for a credential now and then, and renewing presents none.
     if session.expires_at <= session.created_at {
         return Err(Error::Invalid);

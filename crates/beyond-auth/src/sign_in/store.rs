@@ -38,7 +38,8 @@ pub async fn member_limits(conn: &mut Conn, user: UserId) -> Result<MemberLimits
     )
     .fetch_one(&mut *conn)
     .await?;
-    let seconds = |found: Option<i32>| found.and_then(|found| u64::try_from(found).ok()).map(Duration::from_secs);
+    let seconds =
+        |found: Option<i32>| found.and_then(|found| u64::try_from(found).ok()).map(Duration::from_secs);
     Ok(MemberLimits { idle: seconds(row.idle), absolute: seconds(row.absolute) })
 }
 

@@ -100,6 +100,11 @@ async fn a_password_reset_ends_the_other_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_invited_signs_up_on_the_way_and_joins() {
+    flow("invitation").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_account_is_managed_on_its_page() {
     flow("account").await;
 }

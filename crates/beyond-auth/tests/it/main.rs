@@ -13,6 +13,7 @@ mod documents;
 mod emails;
 mod errors;
 mod import;
+mod invitations;
 mod jwt;
 mod kek;
 mod limits;

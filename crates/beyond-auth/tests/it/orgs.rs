@@ -40,7 +40,12 @@ pub async fn promote(owner: &Http, path: &str, person: &Person, role: &str) {
 async fn roles_of(http: &Http, path: &str) -> Vec<(String, String)> {
     let page = http.get(&format!("{path}/members?limit=100")).await.expect(200);
     let text = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
-    page["data"].as_array().unwrap().iter().map(|member| (text(member, "email"), text(member, "role"))).collect()
+    page["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| (text(member, "email"), text(member, "role")))
+        .collect()
 }
 
 fn switch(to: Value) -> Value {
@@ -308,8 +313,10 @@ async fn an_organization_may_count_some_ways_of_signing_in_only() {
     assert_eq!(set["organization"]["policy"]["allowed_methods"], json!(["password"]));
 
     let ask = crate::support::mailed::ask_link(&app.stranger(), "ben@example.com").await;
-    let code = crate::support::mailed::kind_to(&app, "ben@example.com", "ml_").await.code().unwrap().to_owned();
-    let by_code = crate::support::mailed::code_sign_in(&app.stranger(), "ben@example.com", &code, Some(&ask)).await;
+    let code =
+        crate::support::mailed::kind_to(&app, "ben@example.com", "ml_").await.code().unwrap().to_owned();
+    let by_code =
+        crate::support::mailed::code_sign_in(&app.stranger(), "ben@example.com", &code, Some(&ask)).await;
     let by_code = app.http.with_bearer(by_code.expect(201)["session"]["token"].as_str().unwrap());
     let refused = by_code.patch(CURRENT, switch(json!(id_of(&path)))).await;
     assert_eq!(refused.problem(403), "sign_in_method_required");
@@ -334,7 +341,8 @@ async fn an_organization_may_shorten_the_sessions_of_its_members() {
     ada.http.patch(&path, limits).await.expect(200);
     // Those that were there, and those that begin now.
     let old = ben.http.get(CURRENT).await.expect(200)["session"].clone();
-    let new = app.sign_in("ben@example.com", PASSWORD).await.http.get(CURRENT).await.expect(200)["session"].clone();
+    let new =
+        app.sign_in("ben@example.com", PASSWORD).await.http.get(CURRENT).await.expect(200)["session"].clone();
     for session in [&old, &new] {
         assert_eq!(between(session, "verified_at", "expires_at"), 3600);
         assert!(between(session, "created_at", "idle_expires_at") <= 605, "{session}");

@@ -13,9 +13,7 @@ use crate::orgs::invitations;
 use crate::orgs::model::{Error, Invitation, OrganizationRef, ReceivedInvitation};
 use crate::platform::crypto::token::{self, Token};
 use crate::platform::http::extract::OptionalJson;
-use crate::platform::http::{
-    Client, FieldErrors, Json, Page, PageQuery, Path, Problem, Query, throttle,
-};
+use crate::platform::http::{Client, FieldErrors, Json, Page, PageQuery, Path, Problem, Query, throttle};
 use crate::platform::ids::InvitationId;
 use crate::sessions::CurrentSession;
 

@@ -145,10 +145,7 @@ pub async fn list_received(
 }
 
 /// One that waits, as whoever is invited sees it. Says so only to whoever has shown the token.
-pub async fn describe(
-    conn: &mut Conn,
-    id: InvitationId,
-) -> Result<Option<ReceivedInvitation>, sqlx::Error> {
+pub async fn describe(conn: &mut Conn, id: InvitationId) -> Result<Option<ReceivedInvitation>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
         r#"SELECT i.id AS "id: InvitationId", o.name AS organization_name, o.slug AS organization_slug,

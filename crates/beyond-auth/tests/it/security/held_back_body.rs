@@ -54,6 +54,8 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
             .clone();
     let code = crate::support::otp_app::OtpApp::scan(&factor).code();
     let activation = format!("/v1/users/me/factors/{}/activations", factor["id"].as_str().unwrap());
+    let organization = crate::orgs::create(&owner, "Owners").await;
+    let invitations = format!("{organization}/invitations");
     let calls = [
         ("POST", PASSKEYS, json!({ "challenge_id": options["challenge_id"], "credential": credential })),
         ("POST", activation.as_str(), json!({ "code": code })),
@@ -61,6 +63,9 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
         ("POST", "/v1/users/me/emails", json!({ "email": "thief@example.com" })),
         ("PUT", "/v1/users/me/password", json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD })),
         ("POST", "/v1/refresh-tokens", json!({ "label": "of the thief" })),
+        ("POST", "/v1/organizations", json!({ "name": "Thieves" })),
+        ("POST", invitations.as_str(), json!({ "email": "thief@example.com", "role": "owner" })),
+        ("PATCH", organization.as_str(), json!({ "name": "Thieves" })),
     ];
     let mut held = Vec::new();
     for (method, path, body) in &calls {
@@ -78,5 +83,7 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
     assert_eq!(count(&app, "SELECT count(*) FROM auth.totp_factors WHERE activated_at IS NOT NULL").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.emails").await, 1);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.refresh_families").await, 0);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.organization_invitations").await, 0);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.organizations WHERE name = 'Owners'").await, 1);
     app.sign_in(&owner.email, PASSWORD).await;
 }
