@@ -92,7 +92,7 @@ async fn insert(conn: &mut Conn, wish: &Wish) -> Result<OrganizationId, Error> {
 
 /// Eight characters that are no secret, drawn so that two organizations of one name do not meet again.
 fn suffix() -> String {
-    random::bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:08x}", u32::from_be_bytes(random::bytes()))
 }
 
 /// A change of an organization; what is `None` stays.

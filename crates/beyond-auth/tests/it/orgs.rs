@@ -48,8 +48,8 @@ async fn roles_of(http: &Http, path: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn switch(to: Value) -> Value {
-    json!({ "organization_id": to })
+fn switch(to: impl Into<Value>) -> Value {
+    json!({ "organization_id": to.into() })
 }
 
 const CURRENT: &str = "/v1/sessions/current";
