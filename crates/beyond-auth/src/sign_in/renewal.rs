@@ -73,16 +73,18 @@ async fn rotate(
     successor: Successor,
     client: &Client,
 ) -> Result<Renewed, Error> {
+    let proven = successor.proven;
     let new = NewSession {
         user_id: holder.user_id,
-        aal: successor.aal,
-        amr: successor.amr,
+        aal: proven.aal,
+        amr: proven.amr,
         idle: settings.sessions.idle(),
         absolute: settings.sessions.absolute(),
         impersonator: None,
         family: Some(holder.family_id),
         inherited: Some(Inherited {
-            verified_at: successor.verified_at,
+            verified_at: proven.verified_at,
+            second_verified_at: proven.second_verified_at,
             label: successor.label,
             organization_id: successor.organization_id,
             ends_by: successor.issued.expires_at,
