@@ -10,7 +10,7 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, magic_link, orgs, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
+use crate::{api_keys, emails, magic_link, orgs, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -72,6 +72,7 @@ pub fn spawn(app: &App, transport: Arc<dyn Transport>, templates: Arc<Templates>
     }
     app.tasks.spawn(housekeeping(app.clone()));
     app.tasks.spawn(sessions::verification::write_last_seen(app.clone()));
+    app.tasks.spawn(api_keys::verification::write_last_used(app.clone()));
 }
 
 /// Deletes what has expired: after activity, and then not again for a while.
@@ -111,6 +112,7 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             magic_link::flow::purge(&mut conn, BATCH).await?,
             password::reset::purge(&mut conn, BATCH).await?,
             orgs::invitations::purge(&mut conn, BATCH).await?,
+            api_keys::flow::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

@@ -19,6 +19,7 @@ pub mod platform;
 
 // Slices: one folder per URL noun.
 pub mod admin;
+pub mod api_keys;
 pub mod audit;
 pub mod door;
 pub mod emails;

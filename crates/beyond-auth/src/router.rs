@@ -13,7 +13,7 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, magic_link, orgs, pages, passkeys, password, refresh, sessions, sign_out,
+    admin, api_keys, door, emails, health, magic_link, orgs, pages, passkeys, password, refresh, sessions, sign_out,
     sign_up, signing_keys, totp, users,
 };
 
@@ -76,6 +76,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(orgs::routes::invitations::introspect))
         .routes(routes!(orgs::routes::invitations::redeem))
         .routes(routes!(orgs::routes::invitations::decline))
+        // API keys.
+        .routes(routes!(api_keys::routes::list, api_keys::routes::create))
+        .routes(routes!(api_keys::routes::get, api_keys::routes::update, api_keys::routes::revoke))
+        .routes(routes!(api_keys::routes::rotate))
+        .routes(routes!(api_keys::introspection::introspect))
         // The operator's side.
         .routes(routes!(admin::users::list, admin::users::create))
         .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))
@@ -85,6 +90,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::passkeys::remove))
         .routes(routes!(admin::factors::list))
         .routes(routes!(admin::factors::remove))
+        .routes(routes!(admin::api_keys::list, admin::api_keys::create))
+        .routes(routes!(admin::api_keys::get, admin::api_keys::update, admin::api_keys::revoke))
+        .routes(routes!(admin::api_keys::rotate))
         .routes(routes!(admin::signing_keys::list))
         .routes(routes!(admin::signing_keys::rotate))
         .routes(routes!(admin::signing_keys::remove))

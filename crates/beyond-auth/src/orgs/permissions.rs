@@ -101,11 +101,8 @@ impl Grants {
             errors.push("/permissions", "too_long", format!("at most {MOST_PERMISSIONS} permissions"));
         }
         for (index, name) in names.iter().take(MOST_PERMISSIONS).enumerate() {
-            let known = match name.strip_prefix(APP) {
-                Some(name) => is_app_name(name),
-                None => Permission::parse(name).is_some_and(|own| own != Permission::OrganizationDelete),
-            };
-            if !known {
+            let own = Permission::parse(name).is_some_and(|own| own != Permission::OrganizationDelete);
+            if !own && !is_app(name) {
                 errors.push(
                     format!("/permissions/{index}"),
                     "unknown_permission",
@@ -141,9 +138,10 @@ impl Grants {
     }
 }
 
-fn is_app_name(name: &str) -> bool {
-    (1..=APP_LIMIT).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.:".contains(&b))
+/// Whether it is a name for a permission of the application's own.
+pub fn is_app(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.:".contains(&b);
+    name.strip_prefix(APP).is_some_and(|name| (1..=APP_LIMIT).contains(&name.len()) && name.bytes().all(fits))
 }
 
 /// Which role it is.

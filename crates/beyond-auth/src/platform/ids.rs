@@ -133,6 +133,8 @@ ids! {
     RefreshTokenId;
     /// All refresh tokens that descend from one sign-in.
     RefreshFamilyId;
+    /// An API key; also the id part of its text.
+    ApiKeyId;
     /// An organization.
     OrganizationId;
     /// A passkey.

@@ -133,7 +133,7 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
 }
 
 /// Where somebody came in before the first proof of an address, or `always`, removes what may have been planted:
-/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys and the password. Whoever proved the address
+/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys, API keys and the password. Whoever proved the address
 /// sets a new one by reset.
 pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -147,7 +147,10 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
          attempts AS (DELETE FROM auth.sign_in_attempts a USING used WHERE a.user_id = used.id),
          codes AS (DELETE FROM auth.totp_recovery_codes c USING used WHERE c.user_id = used.id),
          factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id),
-         passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id)
+         passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id),
+         api_keys AS (
+             UPDATE auth.api_keys k SET revoked_at = now()
+             FROM used WHERE k.user_id = used.id AND k.revoked_at IS NULL)
          DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
         id.as_uuid(),
         always,

@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("refresh", &["audit", "sessions", "settings", "users"]),
     ("signing_keys", &["audit", "sessions", "settings", "users"]),
     ("orgs", &["audit", "emails", "sessions", "settings", "users"]),
+    ("api_keys", &["audit", "orgs", "sessions", "users"]),
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
     ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
@@ -52,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
+            "api_keys",
             "audit",
             "door",
             "emails",
@@ -69,7 +71,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("pages", &["audit", "door", "emails", "password", "sessions", "settings", "sign_in", "users"]),
     // Above the slices.
-    ("caller", &["app"]),
+    ("caller", &["api_keys", "app"]),
     ("cors", &["app", "settings"]),
     ("health", &["app"]),
     ("jobs", &["*", "app"]),
@@ -91,10 +93,12 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.totp_factors", "the same statement"),
     ("users::store", "auth.passkeys", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
+    ("users::store", "auth.api_keys", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
     ("emails::store", "auth.magic_links", "whatever was mailed to an address ends in one statement"),
     ("emails::store", "auth.password_resets", "the same statement"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
+    ("app", "api_keys::Verification", "the same for API keys"),
     ("sessions::store", "auth.revocations", "the feed of what sessions and users leave behind"),
 ];
 

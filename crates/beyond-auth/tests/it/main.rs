@@ -1,6 +1,7 @@
 //! The single integration binary: behaviour through HTTP, on real Postgres.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod api_keys;
 mod architecture;
 mod bad_input;
 mod browser;

@@ -26,8 +26,10 @@ enum Who {
     Fresh,
     /// The admin secret.
     Admin,
+    /// The admin secret, or a key of the project with the scope.
+    Server,
 }
-use Who::{Admin, Fresh, Public, Session};
+use Who::{Admin, Fresh, Public, Server, Session};
 
 /// Whose id stands in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ enum Id {
     Factor,
     /// Another user and a second factor of that one.
     UserFactor,
+    /// An API key of another user.
+    ApiKey,
     /// An organization of another user, that user, and what belongs to it.
     Organization,
 }
@@ -84,8 +88,8 @@ const CASES: &[Case] = &[
         Id::None,
         || json!({ "method": "password", "password": PASSWORD }),
     ),
-    ("POST", "/v1/sessions/introspections", Admin, Id::None, || json!({ "token": "session_x" })),
-    ("GET", "/v1/revocations", Admin, Id::None, none),
+    ("POST", "/v1/sessions/introspections", Server, Id::None, || json!({ "token": "session_x" })),
+    ("GET", "/v1/revocations", Server, Id::None, none),
     ("DELETE", "/v1/sessions/{id}", Session, Id::Session, none),
     ("POST", "/v1/sessions/current/jwts", Session, Id::None, || json!({})),
     ("POST", "/v1/refresh-tokens", Session, Id::None, || json!({})),
@@ -169,6 +173,19 @@ const CASES: &[Case] = &[
     ("POST", "/v1/invitations/introspections", Public, Id::None, none),
     ("POST", "/v1/invitations/redemptions", Session, Id::None, || json!({ "token": "inv_x" })),
     ("POST", "/v1/invitations/{id}/declines", Session, Id::Organization, none),
+    ("GET", "/v1/api-keys", Session, Id::None, none),
+    ("POST", "/v1/api-keys", Session, Id::None, || json!({ "name": "Eve's" })),
+    ("GET", "/v1/api-keys/{id}", Session, Id::ApiKey, none),
+    ("PATCH", "/v1/api-keys/{id}", Session, Id::ApiKey, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/api-keys/{id}", Session, Id::ApiKey, none),
+    ("POST", "/v1/api-keys/{id}/rotations", Session, Id::ApiKey, || json!({ "overlap_seconds": 0 })),
+    ("POST", "/v1/api-keys/introspections", Server, Id::None, || json!({ "key": "key_x" })),
+    ("GET", "/v1/admin/api-keys", Admin, Id::None, none),
+    ("POST", "/v1/admin/api-keys", Admin, Id::None, || json!({ "name": "Eve's" })),
+    ("GET", "/v1/admin/api-keys/{id}", Admin, Id::ApiKey, none),
+    ("PATCH", "/v1/admin/api-keys/{id}", Admin, Id::ApiKey, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/admin/api-keys/{id}", Admin, Id::ApiKey, none),
+    ("POST", "/v1/admin/api-keys/{id}/rotations", Admin, Id::ApiKey, || json!({ "overlap_seconds": 0 })),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -218,6 +235,7 @@ fn every_operation_has_a_case_and_says_who_may_call_it() {
             Public => &[],
             Session | Fresh => &["cookie", "session"],
             Admin => &["admin"],
+            Server => &["admin", "api_key"],
         };
         assert!(
             says.iter().map(String::as_str).eq(expected.iter().copied()),
@@ -239,6 +257,7 @@ struct World {
     adas_email: String,
     signing_key: String,
     adas_passkey: String,
+    adas_api_key: String,
     adas_organization: String,
     adas_invitation: String,
 }
@@ -260,6 +279,8 @@ impl World {
         let adas_email = mailed::add_proven(&app, &ada.http, "ada.second@example.com").await;
         let keys = app.admin.post("/v1/admin/signing-keys/rotations", json!({})).await.expect(201);
         let signing_key = keys["data"][0]["kid"].as_str().unwrap().to_owned();
+        let made = ada.http.post("/v1/api-keys", json!({ "name": "Server" })).await.expect(201);
+        let adas_api_key = made["api_key"]["id"].as_str().unwrap().to_owned();
         let made = ada.http.post("/v1/organizations", json!({ "name": "Engines" })).await.expect(201);
         let adas_organization = made["organization"]["id"].as_str().unwrap().to_owned();
         let path = format!("/v1/organizations/{adas_organization}/roles");
@@ -279,6 +300,7 @@ impl World {
             adas_email,
             signing_key,
             adas_passkey,
+            adas_api_key,
             adas_organization,
             adas_invitation,
         }
@@ -293,6 +315,7 @@ impl World {
             Id::Email => path.replace("{id}", &self.adas_email),
             Id::SigningKey => path.replace("{kid}", &self.signing_key),
             Id::Passkey => path.replace("{id}", &self.adas_passkey),
+            Id::ApiKey => path.replace("{id}", &self.adas_api_key),
             Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
             Id::Factor => path.replace("{id}", &self.adas_factor),
             Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
@@ -348,6 +371,10 @@ impl World {
         let invitations = self.ada.http.get(&invitations).await.expect(200);
         assert_eq!(invitations["data"][0]["id"], self.adas_invitation.as_str());
         assert_eq!(invitations["data"].as_array().unwrap().len(), 1);
+        let keys = self.app.admin.get("/v1/admin/api-keys").await.expect(200);
+        assert_eq!(keys["data"].as_array().unwrap().len(), 1);
+        assert_eq!(keys["data"][0]["name"], "Server");
+        assert_eq!(keys["data"][0]["created_at"], keys["data"][0]["updated_at"]);
         let settings = self.app.admin.get("/v1/admin/settings").await.expect(200);
         assert_eq!(settings["sign_up"]["enabled"], true);
     }
@@ -457,7 +484,7 @@ async fn a_session_opens_no_admin_route_and_the_admin_secret_no_session_route() 
             Session | Fresh => {
                 refused(&world.call(&world.app.admin, case, same).await, case, "the admin secret");
             }
-            Admin => {
+            Admin | Server => {
                 refused(&world.call(&world.eve.http, case, same).await, case, "a session");
                 let cookie = format!("beyond_session={}", world.eve.token);
                 let decorate = |request: Request| request.header("cookie", cookie).header("origin", &origin);

@@ -24,6 +24,8 @@ pub const PASSWORD_CHECK: Limit = Limit { name: "password_check", per: Duration:
 pub const PASSKEY_OPTIONS: Limit = Limit { name: "passkey_options", per: Duration::from_mins(1), max: 60 };
 /// Organizations made, by user.
 pub const ORGANIZATIONS: Limit = Limit { name: "organizations", per: Duration::from_hours(1), max: 20 };
+/// API keys made, by user: a revoked one stays on record for a while.
+pub const API_KEYS: Limit = Limit { name: "api_keys", per: Duration::from_hours(1), max: 100 };
 /// Invitations mailed, by organization.
 pub const INVITATIONS_OF_ORGANIZATION: Limit =
     Limit { name: "invitations_of_organization", per: Duration::from_hours(1), max: 100 };
