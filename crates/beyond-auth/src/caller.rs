@@ -78,7 +78,9 @@ impl<T: Takes> FromRequestParts<App> for Server<T> {
             return Ok(Self(PhantomData));
         }
         if prefix_of(secret.expose_secret()) != Some(token::ApiKey::PREFIX) {
-            return Err(invalid("The credential is neither the admin secret of this deployment nor an API key."));
+            return Err(invalid(
+                "The credential is neither the admin secret of this deployment nor an API key.",
+            ));
         }
         let key = api_keys::flow::verify(app, &secret).await?;
         // Nobody can give such a scope to a key that is a user's or an organization's; and if it has one, it is worth

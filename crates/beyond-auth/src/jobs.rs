@@ -10,7 +10,9 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{api_keys, emails, magic_link, orgs, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
+use crate::{
+    api_keys, emails, magic_link, orgs, passkeys, password, refresh, sessions, sign_in, signing_keys, totp,
+};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);

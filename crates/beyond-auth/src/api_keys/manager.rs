@@ -110,11 +110,7 @@ impl Manager {
     }
 
     /// Whether the caller may give these scopes to a key of that owner, or have a key that holds them.
-    pub fn covers<'s>(
-        &self,
-        owner: Owner,
-        scopes: impl IntoIterator<Item = &'s str>,
-    ) -> Result<(), Error> {
+    pub fn covers<'s>(&self, owner: Owner, scopes: impl IntoIterator<Item = &'s str>) -> Result<(), Error> {
         // The service's own scopes reach beyond any one owner.
         let may = |name: &str| match self {
             Self::Operator if owner == Owner::Project => true,

@@ -209,8 +209,8 @@ pub fn check_rest(
     rate_limit: Option<RateLimit>,
     errors: &mut FieldErrors,
 ) {
-    let size = metadata
-        .map_or(0, |metadata| serde_json::to_vec(metadata).map_or(usize::MAX, |bytes| bytes.len()));
+    let size =
+        metadata.map_or(0, |metadata| serde_json::to_vec(metadata).map_or(usize::MAX, |bytes| bytes.len()));
     if size > METADATA_LIMIT {
         errors.push("/metadata", "too_large", format!("at most {METADATA_LIMIT} bytes of JSON"));
     }

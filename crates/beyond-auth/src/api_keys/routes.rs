@@ -14,8 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::flow;
 use super::manager::By;
 use super::model::{
-    ApiKey, Change, DEFAULT_OVERLAP, Error, Issued, LONGEST_OVERLAP, MOST_KEYS, Owner, RateLimit, Refusal, Wish,
-    check_name, check_rest,
+    ApiKey, Change, DEFAULT_OVERLAP, Error, Issued, LONGEST_OVERLAP, MOST_KEYS, Owner, RateLimit, Refusal,
+    Wish, check_name, check_rest,
 };
 use super::scopes::Scopes;
 use crate::app::App;
@@ -236,7 +236,8 @@ pub struct RotateApiKeyRequest {
 impl RotateApiKeyRequest {
     /// Checks the number.
     pub fn overlap(&self) -> Result<Duration, Problem> {
-        let overlap = self.overlap_seconds.map_or(DEFAULT_OVERLAP, |seconds| Duration::from_secs(seconds.into()));
+        let overlap =
+            self.overlap_seconds.map_or(DEFAULT_OVERLAP, |seconds| Duration::from_secs(seconds.into()));
         if overlap > LONGEST_OVERLAP {
             let what = format!("must be from 0 to {}", LONGEST_OVERLAP.as_secs());
             return Err(Problem::invalid(vec![]).with_error("/overlap_seconds", "out_of_range", what));

@@ -119,11 +119,7 @@ pub async fn find(conn: &mut Conn, id: ApiKeyId) -> Result<Option<ApiKey>, sqlx:
 }
 
 /// Those of an owner that are not revoked, newest first; `None` for everybody's.
-pub async fn list(
-    conn: &mut Conn,
-    owner: Option<Owner>,
-    window: Window,
-) -> Result<Vec<ApiKey>, sqlx::Error> {
+pub async fn list(conn: &mut Conn, owner: Option<Owner>, window: Window) -> Result<Vec<ApiKey>, sqlx::Error> {
     select(conn, owner, None, (window.after, window.fetch())).await
 }
 

@@ -54,7 +54,10 @@ pub fn frame() -> OpenApi {
             ))),
         )
         .security_scheme(ADMIN, bearer("opaque", "The admin secret of the deployment."))
-        .security_scheme(API_KEY, bearer("key_{id}_{secret}", "An API key of the project with the call's scope."))
+        .security_scheme(
+            API_KEY,
+            bearer("key_{id}_{secret}", "An API key of the project with the call's scope."),
+        )
         .build();
     OpenApiBuilder::new()
         .info(
