@@ -1,5 +1,5 @@
--- Loads :users users with an API key each and :sessions sessions, whose tokens can be computed from their number, so that a load
--- generator needs no list. The secret of session n is its number as 12 hexadecimal digits and 31 times "A".
+-- Loads :users users with an API key each, and :sessions sessions, whose tokens can be computed from their number, so
+-- that a load generator needs no list. The secret of session n is its number as 12 hexadecimal digits and 31 times "A".
 \set ON_ERROR_STOP on
 SET synchronous_commit = off;
 SET work_mem = '512MB';

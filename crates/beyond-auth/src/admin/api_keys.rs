@@ -38,6 +38,7 @@ pub struct ListAllApiKeysQuery {
     /// Those of this organization.
     pub organization_id: Option<OrganizationId>,
     /// `project` for the project's own.
+    #[param(inline)]
     pub owner: Option<OwnerKind>,
     /// Items a page: 1 to 100.
     #[param(minimum = 1, maximum = 100, default = 20)]
