@@ -123,7 +123,9 @@ pub async fn ban(
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<bool, sqlx::Error> {
     let result = sqlx::query!(
-        "UPDATE auth.users SET banned_at = coalesce(banned_at, now()), ban_reason = $2, ban_expires_at = $3
+        "UPDATE auth.users SET banned_at = CASE WHEN banned_at IS NOT NULL AND (ban_expires_at IS NULL OR ban_expires_at > now())
+                              THEN banned_at ELSE now() END,
+             ban_reason = $2, ban_expires_at = $3
          WHERE id = $1",
         id.as_uuid(),
         reason,

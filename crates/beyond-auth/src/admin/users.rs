@@ -12,7 +12,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::flow::{self, Error, NewPassword, NewUser};
 use super::store::{AdminUser, Filter};
 use crate::app::App;
-use crate::audit::Actor;
 use crate::caller::Admin;
 use crate::door;
 use crate::emails::Email;
@@ -174,7 +173,7 @@ pub async fn update(
     Json(body): Json<UpdateProfileRequest>,
 ) -> Result<Json<AdminUserResponse>, Problem> {
     let change = body.check()?;
-    users::flow::update_profile(&app, id, &change, Actor::Admin, &client).await?;
+    users::flow::update_profile(&app, id, &change, None, &client).await?;
     Ok(Json(AdminUserResponse { user: flow::get(&app, id).await? }))
 }
 
@@ -210,7 +209,7 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     match query.organizations {
         Some(Orphans::Delete) => flow::delete_with_organizations(&app, id, &client).await?,
-        None => users::flow::delete(&app, id, Actor::Admin, &client).await?,
+        None => users::flow::delete(&app, id, None, &client).await?,
     }
     Ok(StatusCode::NO_CONTENT)
 }

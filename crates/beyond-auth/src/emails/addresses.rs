@@ -172,7 +172,7 @@ fn mail_for(row: &EmailRow, owner: Option<EmailRow>, client: &Client) -> NewMail
 /// Charges a mail to the mailbox that would get it.
 async fn charge(app: &App, canonical: &str) -> Result<(), Error> {
     let mut conn = app.db.acquire().await?;
-    match limits::take_all(&mut conn, &throttle::mailbox(canonical)).await? {
+    match limits::take_all(&mut conn, &throttle::mailbox(canonical.as_bytes())).await? {
         Decision::Allowed { .. } => Ok(()),
         limited @ Decision::Limited { .. } => Err(Error::Limited(limited)),
     }

@@ -272,8 +272,10 @@ async fn tell_primary(
 }
 
 /// Ends what is pending for a user: whatever was mailed and not redeemed. Without `primary`, the verification that
-/// lets a new user finish signing up stays.
+/// lets a new user finish signing up stays. Further addresses that are not proven go too: a mail that waits to leave
+/// would bring a proof that is made only then.
 pub async fn cancel_pending(conn: &mut Conn, user: UserId, primary: bool) -> Result<(), sqlx::Error> {
+    store::delete_unproven(conn, user).await?;
     store::delete_pending(conn, user, None, primary).await
 }
 

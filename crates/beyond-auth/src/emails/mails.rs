@@ -15,6 +15,7 @@ use crate::platform::ids::VerificationId;
 use crate::platform::mail::outbox::{Claimed, Composed, Destination};
 use crate::platform::mail::worker::{Compose, ComposeError};
 use crate::settings::links::MailFrame;
+use crate::users::{self, Standing};
 
 /// Outbox kind of the mail that lets a person prove an address.
 pub const VERIFY_EMAIL: &str = "verify_email";
@@ -51,6 +52,11 @@ impl Compose for VerifyEmail {
     ) -> BoxFuture<'a, Result<Option<Composed>, ComposeError>> {
         Box::pin(async move {
             let Destination::Email(email_id) = &mail.destination else { return Ok(None) };
+            let Some(email) = store::find(conn, *email_id).await? else { return Ok(None) };
+            // Held until the proof is stored: whoever ends what is pending sees it, or we see that it has ended.
+            if users::flow::lock_standing(conn, email.user_id).await? != Some(Standing::Good) {
+                return Ok(None);
+            }
             let Some(email) = store::find(conn, *email_id).await? else { return Ok(None) };
             if email.verified_at.is_some() {
                 return Ok(None);

@@ -263,7 +263,8 @@ pub async fn use_verification(conn: &mut Conn, id: VerificationId) -> Result<boo
 }
 
 /// Deletes what was mailed to a user and could still be redeemed; `only` to one address. Without `primary`, the
-/// verification of the primary address stays.
+/// verification of the primary address stays. Verifications that wait to be mailed are not rows yet: see
+/// [`delete_unproven`].
 pub async fn delete_pending(
     conn: &mut Conn,
     user: UserId,
@@ -282,6 +283,17 @@ pub async fn delete_pending(
         user.as_uuid(),
         only.map(|id| id.as_uuid()),
         primary,
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the further addresses of a user that are not proven, with the mails that wait for them.
+pub async fn delete_unproven(conn: &mut Conn, user: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "DELETE FROM auth.emails WHERE user_id = $1 AND verified_at IS NULL AND NOT is_primary",
+        user.as_uuid(),
     )
     .execute(&mut *conn)
     .await?;

@@ -60,7 +60,9 @@ pub async fn request(
         }
         None => None,
     };
-    let charged = limits::take_all(&mut conn, &throttle::mailbox(email.canonical())).await?;
+    let owner = emails::flow::find_owner(&mut conn, email, false).await?;
+    let mailbox = devices::mailbox(&mut conn, &app.keyring, client, owner, email.canonical()).await?;
+    let charged = limits::take_all(&mut conn, &throttle::mailbox(&mailbox)).await?;
     if let limited @ Decision::Limited { .. } = charged {
         return Err(Error::Limited(limited));
     }
@@ -193,7 +195,7 @@ async fn check(
     let redeemable = match presented {
         Presented::Link(token) => by_link(&mut conn, token).await?,
         Presented::Code { email, code, request } => {
-            let budget = budget_of(app, &mut conn, email, user, client).await?;
+            let budget = budget_of(app, &mut conn, &settings, email, user, client).await?;
             match limits::account_attempt(&mut conn, &budget).await? {
                 Decision::Allowed { .. } => {}
                 limited @ Decision::Limited { .. } => {
@@ -248,16 +250,19 @@ async fn by_code(
     Ok(same.then_some(Redeemable { id: pending.id, email_id, budget: None }))
 }
 
-/// Guesses count against the account with those of its other factors; a stranger's address counts for itself.
+/// Guesses count against the account with those at its password; a stranger's address counts for itself, and so does
+/// one that is merely claimed where passwords do not open it either: or the two would tell a claim from a stranger.
 async fn budget_of(
     app: &App,
     conn: &mut Conn,
+    settings: &Settings,
     email: &Email,
     user: Option<UserId>,
     client: &Client,
 ) -> Result<Vec<u8>, sqlx::Error> {
-    let holder = emails::flow::find_holder(conn, email).await?.map(|holder| holder.user_id);
-    match user.or(holder) {
+    let claims = !settings.sign_up.require_verification;
+    let owner = emails::flow::find_owner(conn, email, claims).await?;
+    match user.or(owner) {
         Some(user) => devices::budget(conn, &app.keyring, client, user).await,
         None => Ok(email.canonical().as_bytes().to_vec()),
     }

@@ -243,7 +243,7 @@ async fn find(conn: &mut Conn, organization: OrganizationId, id: InvitationId) -
 /// made, and its name is words of somebody's choice.
 async fn charge(conn: &mut Conn, actor: &Actor, canonical: &str) -> Result<(), Error> {
     let (organization, user) = (actor.organization().as_uuid(), actor.user().as_uuid());
-    let [hour, day] = throttle::mailbox(canonical);
+    let [hour, day] = throttle::mailbox(canonical.as_bytes());
     let asked = [
         (&throttle::INVITATIONS_OF_ORGANIZATION, organization.as_bytes().as_slice()),
         (&throttle::INVITATIONS_BY_USER, user.as_bytes().as_slice()),

@@ -170,7 +170,7 @@ impl From<Error> for Problem {
                 "role_exceeds_own",
                 "Nobody grants, changes or takes away more than the own role holds.",
             ),
-            Error::Assurance => extract::second_factor_due(),
+            Error::Assurance => extract::second_factor_due(None),
             Error::Method(methods) => Self::new(
                 StatusCode::FORBIDDEN,
                 "sign_in_method_required",

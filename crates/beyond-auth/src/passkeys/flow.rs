@@ -12,11 +12,10 @@ use crate::platform::db::{Conn, Constraint as _};
 use crate::platform::http::Client;
 use crate::platform::ids::{ChallengeId, PasskeyId, UserId};
 use crate::platform::mail::outbox::NewMail;
-use crate::sessions::Live;
 use crate::sessions::device::describe;
+use crate::sessions::{self, Live};
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
-use crate::sign_in::attempts;
 use crate::totp;
 use crate::users;
 
@@ -40,7 +39,7 @@ pub(super) async fn offer(
 
 /// A passkey is two factors by itself, and must not be how somebody gets around the second that the account has.
 async fn check_strength(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<(), Error> {
-    if attempts::second_due(conn, settings, live).await? { Err(Error::SecondFactorDue) } else { Ok(()) }
+    if sessions::flow::second_due(conn, settings, live).await? { Err(Error::SecondFactorDue) } else { Ok(()) }
 }
 
 /// Begins a registration.

@@ -265,7 +265,7 @@ impl From<Error> for Problem {
                 "last_way_in",
                 "This is the last way into the account. Add another one first.",
             ),
-            Error::SecondFactorDue => extract::second_factor_due(),
+            Error::SecondFactorDue => extract::second_factor_due(None),
             Error::LastFactor => Self::new(
                 StatusCode::CONFLICT,
                 "last_factor",

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::breach;
 use super::mails::{PASSWORD_CHANGED, PASSWORD_REMOVED};
-use super::store;
+use super::store::{self, Stored};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::emails::{self, Email};
@@ -88,7 +88,7 @@ pub async fn set(conn: &mut Conn, user: UserId, hash: &str) -> Result<(), sqlx::
 struct Known {
     settings: Settings,
     user: Option<UserId>,
-    hash: Option<String>,
+    stored: Option<Stored>,
     budget: Vec<u8>,
 }
 
@@ -101,8 +101,9 @@ pub async fn sign_in(
     client: &Client,
 ) -> Result<Outcome, sign_in::Error> {
     let known = look_up(app, email, client).await?;
-    let verdict = app.hasher.verify(normalise(password.expose_secret()), known.hash.clone()).await?;
-    let (Verdict::Match { needs_rehash }, Some(user_id), Some(hash)) = (verdict, known.user, known.hash)
+    let hash = known.stored.as_ref().map(|stored| stored.hash.clone());
+    let verdict = app.hasher.verify(normalise(password.expose_secret()), hash).await?;
+    let (Verdict::Match { needs_rehash }, Some(user_id), Some(stored)) = (verdict, known.user, known.stored)
     else {
         refused(app, known.user, client).await?;
         return Err(sign_in::Error::Refused);
@@ -120,13 +121,13 @@ pub async fn sign_in(
         }
         Err(error) => return Err(error),
     };
-    // A password that was changed while we computed opens nothing. Looked at under the lock on the user's row that
-    // `finish` has taken, without which nobody changes it.
-    if store::find(&mut tx, user_id).await?.as_deref() != Some(hash.as_str()) {
+    // A password that was changed while we computed opens nothing; one that another sign-in has just hashed anew is the
+    // same password. Looked at under the lock on the user's row that `finish` has taken, without which nobody changes it.
+    if !store::unchanged(&mut tx, user_id, Some(&stored)).await? {
         return Err(sign_in::Error::Refused);
     }
     if let Some(better) = better {
-        store::rehash(&mut tx, user_id, &hash, &better).await?;
+        store::rehash(&mut tx, user_id, &stored.hash, &better).await?;
     }
     // Half-way in, nothing is forgiven: or the password would buy endless tries at the second factor.
     if matches!(outcome, Outcome::SignedIn(_)) {
@@ -146,13 +147,14 @@ pub async fn step_up(
     let user = live.user.id;
     let mut conn = app.db.acquire().await?;
     let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
-    let hash = store::find(&mut conn, user).await?;
+    let stored = store::find(&mut conn, user).await?;
     match limits::account_attempt(&mut conn, &budget).await? {
         Decision::Allowed { .. } => {}
         limited @ Decision::Limited { .. } => return Err(sign_in::Error::Limited(Box::new(limited.into()))),
     }
     drop(conn);
-    let verdict = app.hasher.verify(normalise(password.expose_secret()), hash.clone()).await?;
+    let hash = stored.as_ref().map(|stored| stored.hash.clone());
+    let verdict = app.hasher.verify(normalise(password.expose_secret()), hash).await?;
     if !matches!(verdict, Verdict::Match { .. }) {
         refused(app, Some(user), client).await?;
         return Err(sign_in::Error::Refused);
@@ -160,10 +162,10 @@ pub async fn step_up(
     let mut tx = app.db.begin("password.step_up").await?;
     let elevated = sign_in::step_up(&mut tx, live, "pwd", client).await?;
     // Under the lock that `step_up` has taken, as in `sign_in`.
-    if store::find(&mut tx, user).await? != hash {
+    if !store::unchanged(&mut tx, user, stored.as_ref()).await? {
         return Err(sign_in::Error::Refused);
     }
-    limits::clear_account(&mut tx, &budget).await?;
+    // The budget is not cleared: a stolen session and a known password would buy endless tries at what else there is.
     tx.commit().await?;
     Ok(elevated)
 }
@@ -178,14 +180,14 @@ async fn look_up(app: &App, email: &Email, client: &Client) -> Result<Known, sig
     let claims = !settings.sign_up.require_verification;
     let user = emails::flow::find_owner(&mut conn, email, claims).await?;
     // Nobody's hash is looked for as well: a statement less would tell by its absence.
-    let hash = store::find(&mut conn, user.unwrap_or_else(UserId::new)).await?;
+    let stored = store::find(&mut conn, user.unwrap_or_else(UserId::new)).await?;
     let budget = match user {
         Some(user) => devices::budget(&mut conn, &app.keyring, client, user).await?,
         // A stranger's address counts for itself.
         None => email.canonical().as_bytes().to_vec(),
     };
     match limits::account_attempt(&mut conn, &budget).await? {
-        Decision::Allowed { .. } => Ok(Known { settings, user, hash, budget }),
+        Decision::Allowed { .. } => Ok(Known { settings, user, stored, budget }),
         limited @ Decision::Limited { .. } => Err(sign_in::Error::Limited(Box::new(limited.into()))),
     }
 }
@@ -229,28 +231,27 @@ pub async fn change(
     check(app, &settings, new.expose_secret(), &context).await.map_err(Error::Policy)?;
     let mut conn = app.db.acquire().await?;
     let stored = store::find(&mut conn, user).await?;
-    let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
     if stored.is_some() {
+        let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
         match limits::account_attempt(&mut conn, &budget).await? {
             Decision::Allowed { .. } => {}
             limited @ Decision::Limited { .. } => return Err(Error::Limited(limited)),
         }
     }
     drop(conn);
-    verify_current(app, stored.clone(), current).await?;
+    verify_current(app, stored.as_ref(), current).await?;
     let hash = hash(app, new).await?;
 
     let mut tx = app.db.begin("password.change").await?;
     if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::Ended);
     }
-    if store::find(&mut tx, user).await? != stored {
+    if !store::unchanged(&mut tx, user, stored.as_ref()).await? {
         return Err(Error::WrongCurrent);
     }
     store::upsert(&mut tx, user, &hash).await?;
     sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
     emails::flow::cancel_pending(&mut tx, user, false).await?;
-    limits::clear_account(&mut tx, &budget).await?;
     let event = Event::new("password.changed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event).await?;
     tell(app, &mut tx, PASSWORD_CHANGED, user, client).await?;
@@ -285,12 +286,12 @@ pub async fn remove(app: &App, live: &Live, client: &Client) -> Result<(), Error
 
 async fn verify_current(
     app: &App,
-    stored: Option<String>,
+    stored: Option<&Stored>,
     current: Option<&SecretString>,
 ) -> Result<(), Error> {
     let Some(stored) = stored else { return Ok(()) };
     let current = current.ok_or(Error::WrongCurrent)?;
-    match app.hasher.verify(normalise(current.expose_secret()), Some(stored)).await? {
+    match app.hasher.verify(normalise(current.expose_secret()), Some(stored.hash.clone())).await? {
         Verdict::Match { .. } => Ok(()),
         Verdict::Mismatch => Err(Error::WrongCurrent),
     }

@@ -20,6 +20,7 @@ use crate::platform::limits::{self, Decision};
 use crate::platform::mail::outbox::NewMail;
 use crate::sessions::Scope;
 use crate::settings;
+use crate::sign_in::devices;
 use crate::sign_out;
 use crate::users::{self, Standing};
 
@@ -52,7 +53,9 @@ pub async fn request(app: &App, email: &Email, client: &Client) -> Result<(), Er
     if !settings::load(&mut conn).await?.password.enabled {
         return Err(Error::Disabled);
     }
-    let charged = limits::take_all(&mut conn, &throttle::mailbox(email.canonical())).await?;
+    let owner = emails::flow::find_owner(&mut conn, email, false).await?;
+    let mailbox = devices::mailbox(&mut conn, &app.keyring, client, owner, email.canonical()).await?;
+    let charged = limits::take_all(&mut conn, &throttle::mailbox(&mailbox)).await?;
     if let limited @ Decision::Limited { .. } = charged {
         return Err(Error::Limited(limited));
     }

@@ -1,14 +1,32 @@
 //! SQL on `auth.passwords` and `auth.password_resets`.
 
+use chrono::{DateTime, Utc};
+
 use crate::platform::crypto::token::SecretHash;
 use crate::platform::db::Conn;
 use crate::platform::ids::{EmailId, PasswordResetId, UserId};
 
-/// Reads a user's hash.
-pub async fn find(conn: &mut Conn, user: UserId) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!("SELECT hash FROM auth.passwords WHERE user_id = $1", user.as_uuid())
+/// A password as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its hash.
+    pub hash: String,
+    /// Tells this password from the next; a better hash of the same one does not change it.
+    pub changed_at: DateTime<Utc>,
+}
+
+/// Reads a user's password.
+pub async fn find(conn: &mut Conn, user: UserId) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query_as!(Stored, "SELECT hash, changed_at FROM auth.passwords WHERE user_id = $1", user.as_uuid())
         .fetch_optional(&mut *conn)
         .await
+}
+
+/// Whether a user's password is still the one that was read before, or is still none. To be asked behind the lock on
+/// the user's row, without which nobody changes it.
+pub async fn unchanged(conn: &mut Conn, user: UserId, read: Option<&Stored>) -> Result<bool, sqlx::Error> {
+    let now = find(conn, user).await?;
+    Ok(now.map(|stored| stored.changed_at) == read.map(|stored| stored.changed_at))
 }
 
 /// Sets or replaces a user's hash.

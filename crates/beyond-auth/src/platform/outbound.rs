@@ -163,12 +163,20 @@ fn may_dial(address: IpAddr, reach: Reach, rules: &[OutboundRule]) -> bool {
         }
 }
 
-/// Where clouds serve metadata: link-local addresses, and two of their own making.
+/// Where clouds serve metadata and orders to their agents: link-local addresses, and some of their own making (Alibaba
+/// Cloud, Azure, AWS, Google Cloud).
 fn hands_out_credentials(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_link_local() || address == Ipv4Addr::new(100, 100, 100, 200),
+        IpAddr::V4(address) => {
+            let own = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
+            address.is_link_local() || own.contains(&address)
+        }
         IpAddr::V6(address) => {
-            address.is_unicast_link_local() || address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+            let own = [
+                Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+                Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+            ];
+            address.is_unicast_link_local() || own.contains(&address)
         }
     }
 }
@@ -290,6 +298,7 @@ mod tests {
         for reach in [Reach::Public, Reach::Networks, Reach::Named] {
             assert!(!dial("169.254.169.254", reach) && !dial("::ffff:169.254.169.254", reach));
             assert!(!dial("fe80::1", reach));
+            assert!(!dial("168.63.129.16", reach) && !dial("fd20:ce::254", reach));
         }
         for address in [
             "0.1.2.3",

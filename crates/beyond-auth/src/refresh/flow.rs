@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::model::{
-    Because, Families, Holder, Issued, Listed, NewFamily, Origin, Redeemed, Repetition, Successor,
+    Because, Families, Holder, Issued, Listed, NewFamily, Origin, Proven, Redeemed, Repetition, Successor,
 };
 use super::store;
 use crate::app::App;
@@ -14,6 +14,7 @@ use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::http::pagination::Window;
 use crate::platform::ids::{RefreshFamilyId, RefreshTokenId, SessionId, UserId};
+use crate::sessions::model::Standing;
 use crate::sessions::{self, Live, Session};
 use crate::settings::{self, Settings};
 use crate::users;
@@ -49,13 +50,18 @@ pub async fn begin(
     id: RefreshFamilyId,
     client: &Client,
 ) -> Result<Issued, sqlx::Error> {
+    let proven = Proven {
+        aal: session.aal,
+        amr: session.amr.clone(),
+        verified_at: session.verified_at,
+        // Both factors were presented just now.
+        second_verified_at: (session.aal >= 2).then_some(session.verified_at),
+    };
     let new = NewFamily {
         id,
         user_id: session.user_id,
         origin: Origin::SignIn(session.id),
-        aal: session.aal,
-        amr: &session.amr,
-        verified_at: session.verified_at,
+        proven: &proven,
         label: session.label.as_deref(),
     };
     issue(conn, settings, &new, client).await
@@ -113,13 +119,12 @@ pub async fn mint(app: &App, live: &Live, label: Option<&str>, client: &Client) 
     // Looked at again behind the lock: a sign-out that came first has ended what would be made here.
     let family =
         sessions::flow::family_of(&mut tx, user, live.session.id).await?.ok_or(Error::SessionEnded)?;
+    let standing = sessions::flow::standing(&mut tx, live.session.id).await?.ok_or(Error::SessionEnded)?;
     let new = NewFamily {
         id: RefreshFamilyId::new(),
         user_id: user,
         origin: Origin::Session(live.session.id, family),
-        aal: live.session.aal,
-        amr: &live.session.amr,
-        verified_at: live.session.verified_at,
+        proven: &proven(standing),
         label,
     };
     let issued = issue(&mut tx, &settings, &new, client).await?;
@@ -183,14 +188,24 @@ async fn rotate(
     let (Some(successor), Some(session_token)) = (successors.next(), session_tokens.next()) else {
         return Ok(Redeemed::Underivable);
     };
-    // Step-ups happen on the session; where it is long gone, what the family last knew counts.
     let standing = match state.session_id {
         Some(session) => sessions::flow::standing(conn, session).await?,
         None => None,
     };
-    let (aal, amr, verified_at, label, organization_id) = match standing {
-        Some(found) => (found.aal, found.amr, found.verified_at, found.label, found.organization_id),
-        None => (state.aal, state.amr, state.verified_at, state.label, None),
+    let (label, organization_id) = match &standing {
+        Some(found) => (found.label.clone(), found.organization_id),
+        None => (state.label, None),
+    };
+    // Step-ups happen on the session. One since this token was made is not carried over: whoever holds a copy of the
+    // token would get the fresher and stronger session. Where the session is gone, what the family last knew counts.
+    let proven = match standing {
+        Some(found) if !found.stepped_up_since(state.issued_at) => proven(found),
+        _ => Proven {
+            aal: state.aal,
+            amr: state.amr,
+            verified_at: state.verified_at,
+            second_verified_at: state.second_verified_at,
+        },
     };
     let presented = RefreshTokenId::from(token.id());
     store::retire(conn, presented).await?;
@@ -198,17 +213,24 @@ async fn rotate(
     let life =
         store::insert_token(conn, holder.family_id, &successor, Some(presented), Some(session_id), idle)
             .await?;
-    store::touch_family(conn, holder.family_id, aal, &amr, verified_at).await?;
+    store::touch_family(conn, holder.family_id, &proven).await?;
     Ok(Redeemed::Rotated(Box::new(Successor {
         issued: issued(&successor, holder.family_id, successor.reveal(), &life),
         session_token,
         replaced: state.session_id,
-        aal,
-        amr,
-        verified_at,
+        proven,
         label,
         organization_id,
     })))
+}
+
+fn proven(standing: Standing) -> Proven {
+    Proven {
+        aal: standing.aal,
+        amr: standing.amr,
+        verified_at: standing.verified_at,
+        second_verified_at: standing.second_verified_at,
+    }
 }
 
 /// A retry within the grace: the same successor and the same session, derived once more. The ring may have got

@@ -25,14 +25,23 @@ pub struct NewFamily<'a> {
     pub user_id: UserId,
     /// Where it comes from.
     pub origin: Origin,
+    /// What the sign-in had proven.
+    pub proven: &'a Proven,
+    /// The owner's own name for what holds the token.
+    pub label: Option<&'a str>,
+}
+
+/// What a sign-in has proven, and when; renewing adds nothing.
+#[derive(Clone, Debug)]
+pub struct Proven {
     /// Assurance that was reached.
     pub aal: i16,
     /// Methods that were used.
-    pub amr: &'a [String],
+    pub amr: Vec<String>,
     /// When a credential was last presented.
     pub verified_at: DateTime<Utc>,
-    /// The owner's own name for what holds the token.
-    pub label: Option<&'a str>,
+    /// When a second factor was.
+    pub second_verified_at: Option<DateTime<Utc>>,
 }
 
 /// A token that has just been made, or is handed out once more.
@@ -112,12 +121,8 @@ pub struct Successor {
     pub session_token: Token<token::Session>,
     /// The session that it replaces.
     pub replaced: Option<SessionId>,
-    /// Assurance that was reached.
-    pub aal: i16,
-    /// Methods that were used.
-    pub amr: Vec<String>,
-    /// When a credential was last presented.
-    pub verified_at: DateTime<Utc>,
+    /// What it stands for.
+    pub proven: Proven,
     /// The owner's own name for the device.
     pub label: Option<String>,
     /// The organization that the person acts for.

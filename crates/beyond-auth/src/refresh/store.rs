@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
 use sqlx::postgres::types::PgInterval;
 
-use super::model::{Because, Families, Holder, Listed, NewFamily, Origin};
+use super::model::{Because, Families, Holder, Listed, NewFamily, Origin, Proven};
 use crate::platform::crypto::token::{Refresh, SecretHash, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
@@ -19,7 +19,8 @@ fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds }
 }
 
-/// Makes a family that ends after `absolute` in any case.
+/// Makes a family that ends `absolute` after its owner last presented a credential: minting proves nothing anew, or
+/// refresh tokens would beget each other for ever.
 pub async fn insert_family(
     conn: &mut Conn,
     new: &NewFamily<'_>,
@@ -33,19 +34,20 @@ pub async fn insert_family(
     sqlx::query!(
         "INSERT INTO auth.refresh_families
              (id, user_id, minted_by_session_id, minted_by_family_id, aal, amr, verified_at, label, user_agent,
-              address, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now() + $11::interval)",
+              address, second_verified_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, least(now(), $7) + $11::interval)",
         new.id.as_uuid(),
         new.user_id.as_uuid(),
         session,
         family,
-        new.aal,
-        new.amr,
-        new.verified_at,
+        new.proven.aal,
+        &new.proven.amr,
+        new.proven.verified_at,
         new.label,
         client.user_agent,
         IpNetwork::from(client.address),
         interval(absolute),
+        new.proven.second_verified_at,
     )
     .execute(&mut *conn)
     .await?;
@@ -142,6 +144,10 @@ pub struct State {
     pub amr: Vec<String>,
     /// When a credential was last presented.
     pub verified_at: DateTime<Utc>,
+    /// When a second factor was.
+    pub second_verified_at: Option<DateTime<Utc>>,
+    /// When the token was made.
+    pub issued_at: DateTime<Utc>,
     /// The owner's own name for what holds the token.
     pub label: Option<String>,
 }
@@ -158,7 +164,8 @@ pub async fn find_state(
                   t.retired_at IS NOT NULL AS "retired!",
                   coalesce(t.retired_at + $2::interval > statement_timestamp(), false) AS "forgiven!",
                   t.idle_expires_at <= statement_timestamp() AS "idle!",
-                  t.session_id AS "session_id: SessionId", f.aal, f.amr, f.verified_at, f.label
+                  t.session_id AS "session_id: SessionId", f.aal, f.amr, f.verified_at, f.second_verified_at,
+                  t.created_at AS issued_at, f.label
            FROM auth.refresh_tokens t JOIN auth.refresh_families f ON f.id = t.family_id
            WHERE t.id = $1"#,
         id.as_uuid(),
@@ -183,17 +190,17 @@ pub async fn retire(conn: &mut Conn, id: RefreshTokenId) -> Result<(), sqlx::Err
 pub async fn touch_family(
     conn: &mut Conn,
     family: RefreshFamilyId,
-    aal: i16,
-    amr: &[String],
-    verified_at: DateTime<Utc>,
+    proven: &Proven,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE auth.refresh_families
-         SET last_used_at = statement_timestamp(), aal = $2, amr = $3, verified_at = $4 WHERE id = $1",
+         SET last_used_at = statement_timestamp(), aal = $2, amr = $3, verified_at = $4, second_verified_at = $5
+         WHERE id = $1",
         family.as_uuid(),
-        aal,
-        amr,
-        verified_at,
+        proven.aal,
+        &proven.amr,
+        proven.verified_at,
+        proven.second_verified_at,
     )
     .execute(&mut *conn)
     .await?;

@@ -1,5 +1,7 @@
 //! Extractors that say in a handler's signature who may call it.
 
+use std::fmt::Write as _;
+
 use axum::extract::FromRequestParts;
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode, request};
@@ -16,7 +18,8 @@ use crate::settings;
 #[derive(Clone, Debug)]
 pub struct CurrentSession(pub Live);
 
-/// The caller is signed in, in person, and presented a credential lately (10 minutes unless set otherwise).
+/// The caller is signed in, in person, and presented a credential lately (10 minutes unless set otherwise): the second
+/// factor where the account has one.
 #[derive(Clone, Debug)]
 pub struct FreshSession(pub Live);
 
@@ -43,7 +46,11 @@ impl FromRequestParts<App> for FreshSession {
             ));
         }
         let mut conn = app.db.acquire().await?;
-        let fresh = settings::load(&mut conn).await?.sessions.fresh();
+        let settings = settings::load(&mut conn).await?;
+        let fresh = settings.sessions.fresh();
+        if flow::second_due(&mut conn, &settings, &live).await? {
+            return Err(second_factor_due(Some(fresh.as_secs())));
+        }
         if flow::is_fresh(&live, fresh) { Ok(Self(live)) } else { Err(step_up(fresh.as_secs())) }
     }
 }
@@ -82,10 +89,17 @@ pub fn step_up(max_age: u64) -> Problem {
         .with_member("max_age", max_age)
 }
 
-/// The demand for a second factor, where the session has shown one only.
-pub fn second_factor_due() -> Problem {
-    let asked = "error_description=\"A second factor is required\", acr_values=\"aal2\"";
-    demand(asked, "Present a second factor, then repeat the call.", "aal2")
+/// The demand for a second factor, where the session has not shown one lately; `max_age` in seconds.
+pub fn second_factor_due(max_age: Option<u64>) -> Problem {
+    let mut asked = "error_description=\"A second factor is required\", acr_values=\"aal2\"".to_owned();
+    if let Some(max_age) = max_age {
+        let _ = write!(asked, ", max_age=\"{max_age}\"");
+    }
+    let problem = demand(&asked, "Present a second factor, then repeat the call.", "aal2");
+    match max_age {
+        Some(max_age) => problem.with_member("max_age", max_age),
+        None => problem,
+    }
 }
 
 fn demand(asked: &str, detail: &'static str, acr: &'static str) -> Problem {

@@ -12,6 +12,8 @@ use crate::platform::db::{Conn, coalesce};
 use crate::platform::http::Client;
 use crate::platform::http::pagination::Window;
 use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
+use crate::settings::Settings;
+use crate::users;
 
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
@@ -153,17 +155,21 @@ pub struct Elevated {
 
 /// Notes that a credential of methods `amr` was presented again, in the caller's transaction. The secret is replaced
 /// each time: whoever holds a copy of the older token does not get the fresher or stronger session.
-pub async fn elevate(conn: &mut Conn, live: &Live, aal: i16, amr: &[&str]) -> Result<Elevated, Error> {
+pub async fn elevate(conn: &mut Conn, live: &Live, second: bool, amr: &[&str]) -> Result<Elevated, Error> {
     let mut session = live.session.clone();
-    session.aal = aal.max(session.aal);
+    if second {
+        session.aal = session.aal.max(2);
+    }
     for method in amr {
         if !session.amr.iter().any(|known| known == method) {
             session.amr.push((*method).to_owned());
         }
     }
     let token: Token<token::Session> = Token::mint_for(session.id.as_uuid());
-    let elevation = store::Elevation { aal: session.aal, amr: &session.amr, secret_hash: token.hash() };
-    session.verified_at = store::elevate(conn, session.id, &elevation).await?.ok_or(Error::Invalid)?;
+    let elevation =
+        store::Elevation { aal: session.aal, second, amr: &session.amr, secret_hash: token.hash() };
+    let (verified_at, aal) = store::elevate(conn, session.id, &elevation).await?.ok_or(Error::Invalid)?;
+    (session.verified_at, session.aal) = (verified_at, aal);
     Ok(Elevated { session, token: token.reveal() })
 }
 
@@ -187,6 +193,17 @@ pub async fn purge_revocations(conn: &mut Conn, batch: i64) -> Result<u64, sqlx:
 /// Removes what has long expired, in one small batch; says how many rows went.
 pub async fn purge(conn: &mut Conn, batch: i64) -> Result<u64, sqlx::Error> {
     store::purge(conn, batch).await
+}
+
+/// Whether a session must present the second factor of its account before it does what takes a recent sign-in: where
+/// the account has one that a sign-in would ask for, and the session has not shown it lately. The first factor alone makes
+/// a session fresh, however it was stolen; it must not open what two factors keep.
+pub async fn second_due(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<bool, sqlx::Error> {
+    if !users::flow::has_second_factor(conn, settings, live.user.id).await? {
+        return Ok(false);
+    }
+    let fresh = settings.sessions.fresh();
+    Ok(live.session.aal < 2 || !store::has_shown_second(conn, live.session.id, fresh).await?)
 }
 
 /// Whether the owner presented a credential within `fresh`.

@@ -102,6 +102,8 @@ pub struct Active {
 pub struct Inherited {
     /// When a credential was last presented.
     pub verified_at: DateTime<Utc>,
+    /// When a second factor was.
+    pub second_verified_at: Option<DateTime<Utc>>,
     /// The owner's own name for the device.
     pub label: Option<String>,
     /// The organization that the person acts for.
@@ -119,10 +121,19 @@ pub struct Standing {
     pub amr: Vec<String>,
     /// When a credential was last presented.
     pub verified_at: DateTime<Utc>,
+    /// When a second factor was.
+    pub second_verified_at: Option<DateTime<Utc>>,
     /// The owner's own name for the device.
     pub label: Option<String>,
     /// The organization that the person acts for.
     pub organization_id: Option<OrganizationId>,
+}
+
+impl Standing {
+    /// Whether a credential was presented since `at`.
+    pub fn stepped_up_since(&self, at: DateTime<Utc>) -> bool {
+        self.verified_at > at || self.second_verified_at.is_some_and(|second| second > at)
+    }
 }
 
 /// A session that was alive when the database looked, and its owner.

@@ -40,15 +40,18 @@ pub async fn insert(
     let row = sqlx::query!(
         r#"INSERT INTO auth.sessions
              (id, user_id, secret_hash, aal, amr, user_agent, address, idle_expires_at, expires_at, impersonator,
-              refresh_family_id, label, organization_id, verified_at, idle_limit_seconds)
+              refresh_family_id, label, organization_id, verified_at, second_verified_at, idle_limit_seconds)
          VALUES ($1, $2, $3, $4, $5, $6, $7,
-                 least(now() + least($8::interval, $9::interval, make_interval(secs => $16::integer)), $15,
-                       coalesce($14, now()) + $17::interval),
-                 least(now() + $9::interval, $15, coalesce($14, now()) + $17::interval), $10,
+                 least(now() + least($8::interval, $9::interval, make_interval(secs => $17::integer)), $15,
+                       coalesce($14, now()) + $18::interval),
+                 least(now() + $9::interval, $15, coalesce($14, now()) + $18::interval), $10,
                  $11, $12,
                  (SELECT m.organization_id FROM auth.organization_members m
                   WHERE m.organization_id = $13 AND m.user_id = $2 FOR KEY SHARE),
-                 coalesce($14, now()), $16::integer)
+                 coalesce($14, now()),
+                 -- What is inherited stands, whatever it is; otherwise two factors were presented just now, or one was.
+                 CASE WHEN $14::timestamptz IS NOT NULL THEN $16 WHEN $4::int2 >= 2 THEN now() END,
+                 $17::integer)
          RETURNING created_at, last_seen_at, verified_at, idle_expires_at, expires_at,
                    organization_id AS "organization_id: OrganizationId""#,
         token.id(),
@@ -66,6 +69,7 @@ pub async fn insert(
         inherited.and_then(|inherited| inherited.organization_id).map(|id| id.as_uuid()),
         inherited.map(|inherited| inherited.verified_at),
         inherited.map(|inherited| inherited.ends_by),
+        inherited.and_then(|inherited| inherited.second_verified_at),
         seconds(new.limits.idle),
         new.limits.absolute.map(interval),
     )
@@ -191,7 +195,8 @@ pub async fn find_family(
 pub async fn find_standing(conn: &mut Conn, id: SessionId) -> Result<Option<Standing>, sqlx::Error> {
     sqlx::query_as!(
         Standing,
-        r#"SELECT aal, amr, verified_at, label, organization_id AS "organization_id: OrganizationId"
+        r#"SELECT aal, amr, verified_at, second_verified_at, label,
+                  organization_id AS "organization_id: OrganizationId"
            FROM auth.sessions WHERE id = $1"#,
         id.as_uuid(),
     )
@@ -217,38 +222,44 @@ pub async fn shorten(conn: &mut Conn, id: SessionId, left: Duration) -> Result<(
 /// What a credential presented again does to a session.
 #[derive(Debug)]
 pub struct Elevation<'a> {
-    /// Assurance from now on.
+    /// Assurance that was reached; what the session has already is not taken from it.
     pub aal: i16,
+    /// Whether a second factor was presented.
+    pub second: bool,
     /// Methods from now on.
     pub amr: &'a [String],
     /// The hash of the new secret.
     pub secret_hash: SecretHash,
 }
 
-/// Notes that a credential was presented again; `None` when the session has ended meanwhile.
+/// Notes that a credential was presented again; answers when, and what assurance the session has now. `None` when it has
+/// ended meanwhile.
 pub async fn elevate(
     conn: &mut Conn,
     id: SessionId,
     elevation: &Elevation<'_>,
-) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    sqlx::query_scalar!(
+) -> Result<Option<(DateTime<Utc>, i16)>, sqlx::Error> {
+    let row = sqlx::query!(
         "UPDATE auth.sessions
-         SET verified_at = now(), aal = $2, amr = $3, secret_hash = $4
+         SET verified_at = now(), aal = greatest(aal, $2), amr = $3, secret_hash = $4,
+             second_verified_at = CASE WHEN $5 THEN now() ELSE second_verified_at END
          WHERE id = $1 AND expires_at > now() AND idle_expires_at > now()
-         RETURNING verified_at",
+         RETURNING verified_at, aal",
         id.as_uuid(),
         elevation.aal,
         elevation.amr,
         elevation.secret_hash.as_bytes(),
+        elevation.second,
     )
     .fetch_optional(&mut *conn)
-    .await
+    .await?;
+    Ok(row.map(|row| (row.verified_at, row.aal)))
 }
 
 /// Raises what a session stands for.
 pub async fn raise(conn: &mut Conn, id: SessionId, aal: i16, amr: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "UPDATE auth.sessions SET aal = greatest(aal, $2), amr = $3 WHERE id = $1",
+        "UPDATE auth.sessions SET aal = greatest(aal, $2), amr = $3, second_verified_at = now() WHERE id = $1",
         id.as_uuid(),
         aal,
         amr,
@@ -256,6 +267,19 @@ pub async fn raise(conn: &mut Conn, id: SessionId, aal: i16, amr: &[String]) -> 
     .execute(&mut *conn)
     .await?;
     Ok(())
+}
+
+/// Whether a second factor was presented for a session within `fresh`.
+pub async fn has_shown_second(conn: &mut Conn, id: SessionId, fresh: Duration) -> Result<bool, sqlx::Error> {
+    let shown = sqlx::query_scalar!(
+        r#"SELECT coalesce(second_verified_at >= now() - $2::interval, false) AS "shown!"
+           FROM auth.sessions WHERE id = $1"#,
+        id.as_uuid(),
+        interval(fresh),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    Ok(shown.unwrap_or(false))
 }
 
 /// Names the device; `None` clears the name.

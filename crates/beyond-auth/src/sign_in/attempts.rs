@@ -10,7 +10,6 @@ use crate::platform::crypto::token::{Attempt, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, UserId};
-use crate::sessions::Live;
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
 
@@ -98,17 +97,6 @@ async fn usable(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<Ve
     let mut factors = store::factors(conn, user).await?;
     factors.retain(|factor| *factor != Factor::Passkey || settings.passkeys.enabled);
     Ok(factors)
-}
-
-/// Whether a session must prove the second factor of its account before it adds further ones: where sign-in would ask
-/// for it. Otherwise an older session and the first factor alone would buy a second.
-pub async fn second_due(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<bool, sqlx::Error> {
-    if live.session.aal >= 2 || settings.mfa.policy == MfaPolicy::Off {
-        return Ok(false);
-    }
-    let factors = usable(conn, settings, live.user.id).await?;
-    let passkey_counts = settings.mfa.policy == MfaPolicy::Required;
-    Ok(factors.contains(&Factor::Totp) || passkey_counts && factors.contains(&Factor::Passkey))
 }
 
 /// Reads a presented token. `None` when it is unknown, spent, expired or tried too often.

@@ -52,7 +52,7 @@ impl Device {
     }
 }
 
-/// What a guess at an account is charged to, as the subject of `limits::account_attempt`: the account, or the device
+/// What a guess at a first factor is charged to, as the subject of `limits::account_attempt`: the account, or the device
 /// that it comes from where the account knows it.
 pub async fn budget(
     conn: &mut Conn,
@@ -61,12 +61,41 @@ pub async fn budget(
     user: UserId,
 ) -> Result<Vec<u8>, sqlx::Error> {
     let account = user.as_uuid().as_bytes().to_vec();
+    Ok(match known(conn, keyring, client, user).await? {
+        Some(id) => [account.as_slice(), id.as_slice()].concat(),
+        None => account,
+    })
+}
+
+/// What a mail to an address is charged to, as the subject of `throttle::mailbox`: the address, or the device that asks
+/// where `owner`'s account knows it, so that nobody keeps a mailbox shut by asking for mails to it.
+pub async fn mailbox(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    client: &Client,
+    owner: Option<UserId>,
+    canonical: &str,
+) -> Result<Vec<u8>, sqlx::Error> {
+    let subject = canonical.as_bytes();
+    let Some(owner) = owner else { return Ok(subject.to_vec()) };
+    Ok(match known(conn, keyring, client, owner).await? {
+        Some(id) => [subject, b"\0", id.as_slice()].concat(),
+        None => subject.to_vec(),
+    })
+}
+
+/// The device that a request comes from, if the account knows it.
+async fn known(
+    conn: &mut Conn,
+    keyring: &Keyring,
+    client: &Client,
+    user: UserId,
+) -> Result<Option<[u8; ID]>, sqlx::Error> {
     let Some((id, mac)) = client.device.as_ref().and_then(|value| presented(value, user)) else {
-        return Ok(account);
+        return Ok(None);
     };
     let device = Device { user, id, epoch: store::password_epoch(conn, user).await? };
-    let known = keyring.verify_mac(PURPOSE, &device.message(), &mac);
-    Ok(if known { [account.as_slice(), id.as_slice()].concat() } else { account })
+    Ok(keyring.verify_mac(PURPOSE, &device.message(), &mac).then_some(id))
 }
 
 /// The id and the MAC of a cookie for this user.

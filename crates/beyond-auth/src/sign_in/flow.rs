@@ -112,7 +112,7 @@ pub async fn step_up(
     if matches!(amr, "swk" | "hwk") {
         return step_up_second(conn, live, amr, client).await;
     }
-    elevate(conn, live, live.session.aal, &[amr], client).await
+    elevate(conn, live, false, &[amr], client).await
 }
 
 /// Counts a second factor that the owner of a live session has just presented: the session has two from now on.
@@ -122,13 +122,13 @@ pub async fn step_up_second(
     amr: &'static str,
     client: &Client,
 ) -> Result<Elevated, Error> {
-    elevate(conn, live, 2, &[amr, "mfa"], client).await
+    elevate(conn, live, true, &[amr, "mfa"], client).await
 }
 
 async fn elevate(
     conn: &mut Conn,
     live: &Live,
-    aal: i16,
+    second: bool,
     amr: &[&'static str],
     client: &Client,
 ) -> Result<Elevated, Error> {
@@ -137,7 +137,7 @@ async fn elevate(
         Some(Standing::Good) => {}
         Some(Standing::Banned) | None => return Err(Error::Refused),
     }
-    let elevated = sessions::flow::elevate(conn, live, aal, amr).await.map_err(|error| match error {
+    let elevated = sessions::flow::elevate(conn, live, second, amr).await.map_err(|error| match error {
         sessions::flow::Error::Invalid => Error::Refused,
         sessions::flow::Error::Database(error) => Error::Database(error),
         sessions::flow::Error::Lookup(error) => Error::Database(error.into()),

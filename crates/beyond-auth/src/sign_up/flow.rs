@@ -81,7 +81,7 @@ pub async fn sign_up(app: &App, new: NewUser, client: &Client) -> Result<SignedU
     }
     let mut conn = app.db.acquire().await?;
     // Charged by what would send a mail, not by a password that must be chosen anew.
-    let mailbox = throttle::mailbox(new.email.canonical());
+    let mailbox = throttle::mailbox(new.email.canonical().as_bytes());
     if let limited @ Decision::Limited { .. } = limits::take_all(&mut conn, &mailbox).await? {
         return Err(Error::Limited(limited));
     }

@@ -14,6 +14,7 @@ use crate::platform::ids::JwtId;
 use crate::sessions::Live;
 use crate::settings;
 use crate::settings::model::Jwt;
+use crate::users;
 
 /// Why there is no JWT.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,10 @@ pub async fn exchange(app: &App, live: &Live, audience: Option<&str>) -> Result<
     let settings = settings::load(&mut conn).await?;
     if !settings.jwt.enabled {
         return Err(Error::Disabled);
+    }
+    // The body may have come long after the head that the session was verified with.
+    if !users::flow::has_session(&mut conn, live.holder()).await? {
+        return Err(Error::SessionEnded);
     }
     let days = settings.signing_keys.rotation_days;
     let active = store::find_active(&mut conn, days).await?;

@@ -3,20 +3,20 @@
 use super::mails::{self, Notice};
 use super::model::{Activated, Code, Enrolled, Error, FactorRow, MAX_FACTORS, has_factor};
 use super::store::{self, NewFactor, Which, sealed};
-use super::{recovery, verify};
+use super::{recovery, second, verify};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::platform::crypto::totp::Seed;
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, FactorId, UserId};
-use crate::platform::limits::{self, Decision};
 use crate::platform::qr;
 use crate::platform::sealed::SealedColumn;
-use crate::sessions::{self, Live};
+use crate::sessions::{self, Live, Scope};
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
-use crate::sign_in::{attempts, devices};
+use crate::sign_in::attempts;
+use crate::sign_out;
 use crate::users::{self, User};
 
 /// Every seed there is.
@@ -37,7 +37,7 @@ pub async fn enrol(app: &App, live: &Live, name: Option<&str>, client: &Client) 
         return Err(Error::Disabled);
     }
     lock(&mut tx, live).await?;
-    if attempts::second_due(&mut tx, &settings, live).await? {
+    if sessions::flow::second_due(&mut tx, &settings, live).await? {
         return Err(Error::SecondDue);
     }
     if store::count_active(&mut tx, user.id).await? >= MAX_FACTORS {
@@ -71,8 +71,8 @@ pub(super) async fn plant(
     Ok(Enrolled { id, name: name.map(str::to_owned), secret: seed.base32(), uri, qr_svg })
 }
 
-/// Makes a factor of one that was enrolled: the code proves that the device has the seed. The sign-ins of the account
-/// that are half-way end, since more is asked of them now.
+/// Makes a factor of one that was enrolled: the code proves that the device has the seed. The other sessions of the
+/// account end, and the sign-ins that are half-way: more is asked of them now.
 pub async fn activate(
     app: &App,
     live: &Live,
@@ -93,10 +93,16 @@ pub async fn activate(
     drop(conn);
 
     let mut tx = app.db.begin("totp.activate").await?;
+    let settings = settings::load(&mut tx).await?;
     lock(&mut tx, live).await?;
+    // Another factor may have come since this one was enrolled; then that one is asked for first.
+    if sessions::flow::second_due(&mut tx, &settings, live).await? {
+        return Err(Error::SecondDue);
+    }
     let activated = activate_step(app, &mut tx, user, id, step, client).await?.ok_or(Error::NotFound)?;
-    attempts::cancel(&mut tx, user).await?;
     sessions::flow::raise(&mut tx, live, &["otp", "mfa"]).await?;
+    // The others have shown one factor only, and so have whoever stole one of them.
+    sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(activated)
@@ -113,6 +119,8 @@ pub(super) async fn activate_step(
     client: &Client,
 ) -> Result<Option<Activated>, sqlx::Error> {
     let Some(factor) = store::activate(conn, id, step).await? else { return Ok(None) };
+    // Whoever planted another one beside it must begin again, and is asked for this one.
+    store::delete_pending(conn, user).await?;
     let recovery_codes = recovery::issue_first(conn, user).await?;
     let event = Event::new("factor.added", Actor::User(user)).from(client);
     audit::record(conn, event.details(serde_json::json!({ "factor_id": id, "type": "totp" }))).await?;
@@ -123,17 +131,21 @@ pub(super) async fn activate_step(
 /// Names a factor.
 pub async fn rename(
     app: &App,
-    user: UserId,
+    live: &Live,
     id: FactorId,
     name: Option<Option<&str>>,
 ) -> Result<FactorRow, Error> {
-    let mut conn = app.db.acquire().await?;
+    let user = live.user.id;
+    let mut tx = app.db.begin("totp.rename").await?;
+    lock(&mut tx, live).await?;
     if let Some(name) = name
-        && !store::rename(&mut conn, user, id, name).await?
+        && !store::rename(&mut tx, user, id, name).await?
     {
         return Err(Error::NotFound);
     }
-    store::find(&mut conn, user, id).await?.ok_or(Error::NotFound)
+    let factor = store::find(&mut tx, user, id).await?.ok_or(Error::NotFound)?;
+    tx.commit().await?;
+    Ok(factor)
 }
 
 /// Removes a factor by a code of it, or by a recovery code. One that was never proven goes without.
@@ -162,7 +174,7 @@ pub async fn remove(
     let mut tx = app.db.begin("totp.remove").await?;
     lock(&mut tx, live).await?;
     if let Some(seen) = &seen
-        && !verify::spend(&mut tx, user, seen).await?
+        && !second::spend(app, &mut tx, user, seen, client).await?
     {
         return Err(Error::WrongCode);
     }
@@ -223,14 +235,10 @@ async fn removed_one(
     Ok(left)
 }
 
-/// Counts a guess in the one budget that the account has for all of its factors. Success here does not clear it: a
-/// stolen session could prove a device of its own and guess at the owner's for ever.
+/// Counts a guess. Success here forgives none: a stolen session could prove a device of its own and guess at the owner's
+/// for ever.
 async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<(), Error> {
-    let budget = devices::budget(conn, &app.keyring, client, user).await?;
-    match limits::account_attempt(conn, &budget).await? {
-        Decision::Allowed { .. } => Ok(()),
-        limited @ Decision::Limited { .. } => Err(Error::Limited(limited)),
-    }
+    second::charge_guess(app, conn, user, client).await?.map(drop).map_err(Error::Limited)
 }
 
 async fn lock(conn: &mut Conn, live: &Live) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use crate::platform::crypto::recovery_code::RecoveryCode;
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::UserId;
-use crate::sessions::Live;
+use crate::sessions::{self, Live};
 use crate::settings;
 use crate::sign_in::attempts;
 use crate::users;
@@ -33,7 +33,7 @@ pub async fn renew(app: &App, live: &Live, client: &Client) -> Result<Vec<Secret
         return Err(Error::None);
     }
     let settings = settings::load(&mut tx).await?;
-    if attempts::second_due(&mut tx, &settings, live).await? {
+    if sessions::flow::second_due(&mut tx, &settings, live).await? {
         return Err(Error::SecondDue);
     }
     let codes = issue(&mut tx, user).await?;

@@ -190,7 +190,7 @@ pub async fn update(
     let mut errors = FieldErrors::default();
     let name = body.name.map(|name| check_name(name.as_deref(), &mut errors));
     errors.finish()?;
-    let factor = flow::rename(&app, live.user.id, id, name.as_ref().map(Option::as_deref)).await?;
+    let factor = flow::rename(&app, &live, id, name.as_ref().map(Option::as_deref)).await?;
     Ok(Json(FactorResponse { factor }))
 }
 
@@ -310,7 +310,7 @@ impl From<Error> for Problem {
                 "Second factors are switched off for the project.",
             ),
             Error::Limited(decision) => decision.into(),
-            Error::SecondDue => crate::sessions::extract::second_factor_due(),
+            Error::SecondDue => crate::sessions::extract::second_factor_due(None),
             Error::Ended => crate::sessions::flow::Error::Invalid.into(),
             Error::Database(error) => error.into(),
         }

@@ -14,10 +14,11 @@ use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{FactorId, UserId};
 use crate::platform::limits::{self, Decision};
-use crate::sessions::Live;
 use crate::sessions::flow::Elevated;
+use crate::sessions::{Live, Scope};
 use crate::settings::{self, Settings};
 use crate::sign_in::{self, Error, OpenAttempt, SignedIn, attempts, devices};
+use crate::sign_out;
 use crate::users::{self, Standing};
 
 /// Who came in by a second factor.
@@ -36,7 +37,7 @@ struct HalfWay {
     /// The account has a factor; otherwise one may be enrolled on the way in.
     enrolled: bool,
     /// What the guess was charged to.
-    budget: Vec<u8>,
+    budgets: [Vec<u8>; 2],
 }
 
 /// Finishes a sign-in that waits for its second factor. Where the project asks for one and the account has none, the
@@ -53,7 +54,7 @@ pub async fn sign_in(
     let mut attempt = attempts::open_text(&mut conn, attempt_token).await?;
     attempt.wish.refresh_token |= refresh_token;
     let user = attempt.user_id;
-    let budget = charge(app, &mut conn, user, client).await?;
+    let budgets = charge(app, &mut conn, user, client).await?;
     attempts::count_try(&mut conn, &attempt).await?;
     let enrolled = has_factor(&attempts::factors_of(&mut conn, user).await?);
     let which = if enrolled { Which::Active } else { Which::PendingOf(attempt.id) };
@@ -63,7 +64,7 @@ pub async fn sign_in(
         code => verify::look_at(&mut conn, &app.keyring, user, code, which).await?,
     };
     drop(conn);
-    let half_way = HalfWay { settings, attempt, enrolled, budget };
+    let half_way = HalfWay { settings, attempt, enrolled, budgets };
     let finished = match &seen {
         Some(seen) => finish(app, &half_way, code, seen, client).await,
         None => Err(Error::WrongCode),
@@ -82,20 +83,24 @@ async fn finish(
     seen: &Seen,
     client: &Client,
 ) -> Result<Finished, Error> {
-    let HalfWay { settings, attempt, enrolled, budget } = half_way;
+    let HalfWay { settings, attempt, enrolled, budgets } = half_way;
     let user = attempt.user_id;
     let mut tx = app.db.begin("totp.sign_in").await?;
     let signed_in = sign_in::finish_attempt(&mut tx, settings, attempt, code.amr(), client).await?;
     let recovery_codes = match seen {
         Seen::Step(factor, step) if !enrolled => {
-            Some(activate(app, &mut tx, user, (*factor, *step), client).await?)
+            Some(activate(app, &mut tx, &signed_in, (*factor, *step), client).await?)
         }
         _ => {
-            spend(app, &mut tx, user, seen, client).await?;
+            if !spend(app, &mut tx, user, seen, client).await? {
+                return Err(Error::WrongCode);
+            }
             None
         }
     };
-    limits::clear_account(&mut tx, budget).await?;
+    for budget in budgets {
+        limits::clear_account(&mut tx, budget).await?;
+    }
     tx.commit().await?;
     Ok(Finished { signed_in, recovery_codes })
 }
@@ -105,16 +110,18 @@ async fn finish(
 async fn activate(
     app: &App,
     conn: &mut Conn,
-    user: UserId,
+    signed_in: &SignedIn,
     (factor, step): (FactorId, i64),
     client: &Client,
 ) -> Result<Vec<SecretString>, Error> {
+    let (user, session) = (signed_in.user.id, signed_in.session.id);
     if has_factor(&attempts::factors_of(conn, user).await?) {
         return Err(Error::AttemptEnded);
     }
     let activated = flow::activate_step(app, conn, user, factor, step, client).await?;
     let Activated { recovery_codes, .. } = activated.ok_or(Error::WrongCode)?;
-    attempts::cancel(conn, user).await?;
+    // This sign-in's own session came into being just now, in this transaction.
+    sign_out::flow::end(conn, user, Scope::Others(session)).await?;
     Ok(recovery_codes)
 }
 
@@ -167,15 +174,24 @@ async fn elevate(
 ) -> Result<Elevated, Error> {
     let mut tx = app.db.begin("totp.step_up").await?;
     let elevated = sign_in::step_up_second(&mut tx, live, code.amr(), client).await?;
-    spend(app, &mut tx, live.user.id, seen, client).await?;
+    if !spend(app, &mut tx, live.user.id, seen, client).await? {
+        return Err(Error::WrongCode);
+    }
     tx.commit().await?;
     Ok(elevated)
 }
 
-/// Spends a code behind the lock on the user's row; the owner hears of a recovery code.
-async fn spend(app: &App, conn: &mut Conn, user: UserId, seen: &Seen, client: &Client) -> Result<(), Error> {
+/// Spends a code behind the lock on the user's row; the owner hears of a recovery code. `false` when somebody else has
+/// just done so.
+pub(super) async fn spend(
+    app: &App,
+    conn: &mut Conn,
+    user: UserId,
+    seen: &Seen,
+    client: &Client,
+) -> Result<bool, sqlx::Error> {
     if !verify::spend(conn, user, seen).await? {
-        return Err(Error::WrongCode);
+        return Ok(false);
     }
     if let Seen::Recovery(_) = seen {
         let event = Event::new("recovery_code.used", Actor::User(user)).from(client);
@@ -183,16 +199,33 @@ async fn spend(app: &App, conn: &mut Conn, user: UserId, seen: &Seen, client: &C
         audit::record(conn, event.details(json!({ "left": left }))).await?;
         mails::tell(app, conn, user, Notice::RecoveryCodeUsed, client).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// Counts a guess before it is looked at; answers what it was charged to.
-async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<Vec<u8>, Error> {
-    let budget = devices::budget(conn, &app.keyring, client, user).await?;
-    match limits::account_attempt(conn, &budget).await? {
-        Decision::Allowed { .. } => Ok(budget),
-        limited @ Decision::Limited { .. } => Err(Error::Limited(Box::new(limited.into()))),
+/// Counts a guess before it is looked at, or says that there is none left; answers what it was charged to: the budget
+/// that it shares with guesses at the password, and one that all second factors of the account have in common. Who guesses
+/// at those has the first factor or a session, and browsers that the account has known since before it had a second
+/// factor must not bring a budget each.
+pub(super) async fn charge_guess(
+    app: &App,
+    conn: &mut Conn,
+    user: UserId,
+    client: &Client,
+) -> Result<Result<[Vec<u8>; 2], Decision>, sqlx::Error> {
+    let shared = devices::budget(conn, &app.keyring, client, user).await?;
+    let seconds = [user.as_uuid().as_bytes().as_slice(), b"second factor"].concat();
+    let budgets = [shared, seconds];
+    for budget in &budgets {
+        if let limited @ Decision::Limited { .. } = limits::account_attempt(conn, budget).await? {
+            return Ok(Err(limited));
+        }
     }
+    Ok(Ok(budgets))
+}
+
+async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<[Vec<u8>; 2], Error> {
+    let charged = charge_guess(app, conn, user, client).await?;
+    charged.map_err(|limited| Error::Limited(Box::new(limited.into())))
 }
 
 async fn refused(app: &App, user: UserId, code: &Code, client: &Client) -> Result<(), sqlx::Error> {

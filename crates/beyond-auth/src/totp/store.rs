@@ -182,6 +182,14 @@ pub async fn activate(conn: &mut Conn, id: FactorId, step: i64) -> Result<Option
     Ok(row.map(FactorRow::from))
 }
 
+/// Deletes the factors of a user whose first code has not come.
+pub async fn delete_pending(conn: &mut Conn, user: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!("DELETE FROM auth.totp_factors WHERE user_id = $1 AND activated_at IS NULL", user.as_uuid())
+        .execute(&mut *conn)
+        .await?;
+    Ok(())
+}
+
 /// Names a factor; `None` clears the name.
 pub async fn rename(
     conn: &mut Conn,

@@ -10,6 +10,7 @@ use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::UserId;
 use crate::settings::Settings;
+use crate::settings::model::MfaPolicy;
 
 /// Why a user was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum Error {
     /// Organizations would be left without an owner.
     #[error("the user is the last owner of organizations")]
     LastOwner(Vec<OwnedAlone>),
+    /// The session that asked has ended meanwhile.
+    #[error("the session has ended")]
+    Ended,
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -53,6 +57,11 @@ pub async fn lock_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx:
     store::has_session(conn, holder).await
 }
 
+/// Whether a session still lives, without the lock: for what nobody minds to be a moment old when it is answered.
+pub async fn has_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx::Error> {
+    store::has_session(conn, holder).await
+}
+
 /// Notes that somebody came in before any address of the account was proven.
 pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
     store::note_unproven_use(conn, id).await
@@ -78,6 +87,21 @@ pub async fn has_way_in(conn: &mut Conn, settings: &Settings, id: UserId) -> Res
         || (ways.mailbox && settings.magic_link.enabled))
 }
 
+/// Whether a sign-in of this user asks for a second factor that is enrolled, as the project's settings are now: an
+/// authenticator app, or a passkey where the project requires two factors.
+pub async fn has_second_factor(
+    conn: &mut Conn,
+    settings: &Settings,
+    id: UserId,
+) -> Result<bool, sqlx::Error> {
+    if settings.mfa.policy == MfaPolicy::Off {
+        return Ok(false);
+    }
+    let has = store::second_factors(conn, id).await?;
+    let passkey_counts = settings.mfa.policy == MfaPolicy::Required && settings.passkeys.enabled;
+    Ok(has.totp || (has.passkey && passkey_counts))
+}
+
 /// A change of profile; fields that are `None` stay.
 #[derive(Debug, Default)]
 pub struct ProfileChange {
@@ -87,15 +111,16 @@ pub struct ProfileChange {
     pub metadata: Option<Map<String, Value>>,
 }
 
-/// Changes a profile.
+/// Changes a profile. `by` is the session of the user in person; the operator has none.
 pub async fn update_profile(
     app: &App,
     id: UserId,
     change: &ProfileChange,
-    actor: Actor,
+    by: Option<Holder>,
     client: &Client,
 ) -> Result<User, Error> {
     let mut tx = app.db.begin("users.update_profile").await?;
+    let actor = lock_for(&mut tx, id, by).await?;
     let name = change.name.as_ref().map(Option::as_deref);
     if !store::update_profile(&mut tx, id, name, change.metadata.as_ref()).await? {
         return Err(Error::NotFound);
@@ -107,10 +132,11 @@ pub async fn update_profile(
 }
 
 /// Deletes a user with everything that belongs to it; sessions end with the row. Somebody whom organizations could not
-/// be without stays.
-pub async fn delete(app: &App, id: UserId, actor: Actor, client: &Client) -> Result<(), Error> {
+/// be without stays. `by` as in [`update_profile`].
+pub async fn delete(app: &App, id: UserId, by: Option<Holder>, client: &Client) -> Result<(), Error> {
     let mut tx = app.db.begin("users.delete").await?;
-    let alone = lock_owned_alone(&mut tx, id).await?;
+    let actor = lock_for(&mut tx, id, by).await?;
+    let alone = store::lock_owned_alone(&mut tx, id).await?;
     if !alone.is_empty() {
         return Err(Error::LastOwner(alone));
     }
@@ -133,4 +159,16 @@ pub async fn remove(conn: &mut Conn, id: UserId, actor: Actor, client: &Client) 
     }
     audit::record(conn, Event::new("user.deleted", actor).on(id).from(client)).await?;
     Ok(())
+}
+
+/// Locks the user for whoever acts: with a session, it must live.
+async fn lock_for(conn: &mut Conn, id: UserId, by: Option<Holder>) -> Result<Actor, Error> {
+    match by {
+        Some(holder) if lock_session(conn, holder).await? => Ok(Actor::User(id)),
+        Some(_) => Err(Error::Ended),
+        None => {
+            lock_standing(conn, id).await?.ok_or(Error::NotFound)?;
+            Ok(Actor::Admin)
+        }
+    }
 }

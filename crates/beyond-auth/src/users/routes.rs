@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::flow::{self, Error, ProfileChange};
 use super::model::{User, check_metadata, check_name};
 use crate::app::App;
-use crate::audit::Actor;
 use crate::platform::http::{Client, FieldErrors, Json, Problem};
 use crate::sessions::{CurrentSession, FreshSession};
 
@@ -68,8 +67,7 @@ pub async fn update_me(
     Json(body): Json<UpdateProfileRequest>,
 ) -> Result<Json<UserResponse>, Problem> {
     let change = body.check()?;
-    let id = live.user.id;
-    let user = flow::update_profile(&app, id, &change, Actor::User(id), &client).await?;
+    let user = flow::update_profile(&app, live.user.id, &change, Some(live.holder()), &client).await?;
     Ok(Json(UserResponse { user }))
 }
 
@@ -83,8 +81,7 @@ pub async fn delete_me(
     FreshSession(live): FreshSession,
     client: Client,
 ) -> Result<StatusCode, Problem> {
-    let id = live.user.id;
-    flow::delete(&app, id, Actor::User(id), &client).await?;
+    flow::delete(&app, live.user.id, Some(live.holder()), &client).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -98,6 +95,7 @@ impl From<Error> for Problem {
                 "Organizations would be left without an owner. Make somebody else owner, or delete them first.",
             )
             .with_member("organizations", serde_json::to_value(organizations).unwrap_or_default()),
+            Error::Ended => Self::unauthenticated("invalid_token", "The session has ended."),
             Error::Database(error) => error.into(),
         }
     }

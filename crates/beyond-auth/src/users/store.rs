@@ -180,3 +180,25 @@ pub async fn ways_in(conn: &mut Conn, id: UserId) -> Result<WaysIn, sqlx::Error>
     .fetch_one(&mut *conn)
     .await
 }
+
+/// What a user has enrolled as a second factor.
+#[derive(Debug)]
+pub struct SecondFactors {
+    /// An authenticator app.
+    pub totp: bool,
+    /// A passkey.
+    pub passkey: bool,
+}
+
+/// Reads it.
+pub async fn second_factors(conn: &mut Conn, id: UserId) -> Result<SecondFactors, sqlx::Error> {
+    sqlx::query_as!(
+        SecondFactors,
+        r#"SELECT EXISTS (SELECT FROM auth.totp_factors
+                          WHERE user_id = $1 AND activated_at IS NOT NULL) AS "totp!",
+                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1) AS "passkey!""#,
+        id.as_uuid(),
+    )
+    .fetch_one(&mut *conn)
+    .await
+}

@@ -83,3 +83,14 @@ async fn a_hash_that_cannot_be_verified_is_refused_without_being_repeated() {
         json!({ "email": "bad@example.com", "password": "seven quiet rivers", "password_hash": HASHES[0].1 });
     assert_eq!(app.admin.post("/v1/admin/users", both).await.pointer(), "/password_hash");
 }
+
+#[tokio::test]
+async fn two_sign_ins_at_once_both_open_with_an_imported_hash() {
+    let app = TestApp::start().await;
+    for (name, hash) in HASHES {
+        let email = format!("{name}@example.com");
+        app.admin.post("/v1/admin/users", json!({ "email": email, "password_hash": hash })).await.expect(201);
+        let both = futures::join!(sign_in(&app, &email, PASSWORD), sign_in(&app, &email, PASSWORD));
+        assert_eq!(both, (201, 201), "{name}");
+    }
+}

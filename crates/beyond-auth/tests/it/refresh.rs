@@ -506,3 +506,21 @@ async fn edge_verifiers_hear_of_a_session_that_was_renewed_a_moment_before_the_s
     }
     panic!("the feed never named both sessions");
 }
+
+#[tokio::test]
+async fn minting_does_not_outlive_the_last_proof() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    crate::support::sql::run(&app, "UPDATE auth.sessions SET verified_at = now() - interval '29 days'").await;
+    let minted = ada.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
+    let left = "SELECT ceil(extract(epoch FROM expires_at - now()) / 86400)::bigint
+                FROM auth.refresh_families WHERE revoked_at IS NULL";
+    assert_eq!(crate::support::sql::number(&app, left).await, 1);
+    // Nor by way of the session that it renews.
+    let renewed = rotate(&app, minted["refresh_token"]["token"].as_str().unwrap()).await;
+    let http = app.stranger().with_bearer(renewed["session"]["token"].as_str().unwrap());
+    http.post("/v1/refresh-tokens", json!({})).await.expect(201);
+    let longest = "SELECT max(ceil(extract(epoch FROM expires_at - now()) / 86400))::bigint
+                   FROM auth.refresh_families WHERE revoked_at IS NULL";
+    assert_eq!(crate::support::sql::number(&app, longest).await, 1);
+}

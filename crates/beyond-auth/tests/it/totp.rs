@@ -169,7 +169,7 @@ async fn new_recovery_codes_end_the_former_ones() {
 }
 
 #[tokio::test]
-async fn the_session_that_proves_an_enrolment_has_two_factors_and_the_others_step_up_to_add_more() {
+async fn the_session_that_proves_an_enrolment_has_two_factors_and_the_others_end() {
     let app = TestApp::start().await;
     let older = app.person("ada@example.com").await;
     let enrolling = app.sign_in("ada@example.com", crate::support::app::PASSWORD).await;
@@ -181,10 +181,13 @@ async fn the_session_that_proves_an_enrolment_has_two_factors_and_the_others_ste
     assert_eq!((&session["aal"], &session["amr"]), (&json!(2), &json!(["pwd", "otp", "mfa"])));
     enrolling.http.post(CODES, json!({})).await.expect(201);
 
+    older.http.get("/v1/sessions/current").await.problem(401);
+
     // One factor, presented again, does not add a second: or a stolen session and a password were enough.
+    crate::support::sql::run(&app, "UPDATE auth.sessions SET aal = 1, second_verified_at = NULL").await;
     let path = "/v1/sessions/current/verifications";
     let body = json!({ "method": "password", "password": crate::support::app::PASSWORD });
-    let stepped = older.http.post(path, body).await.expect(200);
+    let stepped = enrolling.http.post(path, body).await.expect(200);
     let http = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
     for path in [FACTORS, CODES] {
         let answer = http.post(path, json!({})).await;

@@ -37,9 +37,9 @@ pub const MAILBOX_HOUR: Limit = Limit { name: "mailbox_hour", per: Duration::fro
 /// Mails to one mailbox in a day, whoever asked for them.
 pub const MAILBOX_DAY: Limit = Limit { name: "mailbox_day", per: Duration::from_hours(24), max: 20 };
 
-/// What is charged for a mail to an address, by its canonical form.
-pub fn mailbox(canonical: &str) -> [(&'static Limit, &[u8]); 2] {
-    [(&MAILBOX_HOUR, canonical.as_bytes()), (&MAILBOX_DAY, canonical.as_bytes())]
+/// What is charged for a mail to an address, by its canonical form or what stands for it.
+pub fn mailbox(subject: &[u8]) -> [(&'static Limit, &[u8]); 2] {
+    [(&MAILBOX_HOUR, subject), (&MAILBOX_DAY, subject)]
 }
 
 /// By what an address is counted: itself, or its /64 in IPv6.

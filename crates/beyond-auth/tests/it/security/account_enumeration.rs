@@ -190,6 +190,21 @@ async fn every_sign_in_and_every_sign_up_computes_one_hash() {
     }
 }
 
+#[tokio::test]
+async fn guesses_tell_nothing_of_a_pending_sign_up() {
+    let app = TestApp::start().await;
+    populate(&app).await;
+    for email in ADDRESSES {
+        forget_attempts(&app).await;
+        for _ in 0..10 {
+            sign_in(&app.stranger(), email, WRONG_PASSWORD).await.problem(401);
+        }
+        // Whoever has the address, passwords and codes count together.
+        let body = json!({ "method": "email_code", "email": email, "code": "000000" });
+        assert_eq!(app.stranger().post("/v1/sessions", body).await.status, 429, "{email}");
+    }
+}
+
 /// Everything that is compared is measured in turns, so that other load on the machine meets all alike. The bounds are
 /// wide: they find work that is left out, such as the hash, and not the time of a statement.
 #[tokio::test]

@@ -135,3 +135,29 @@ async fn one_address_may_try_ten_second_factors_a_minute() {
     limited(&finish(&one, "recovery_code", &nobodys, "abcd-efgh-jkmn-pqrs").await);
     assert_eq!(finish(&app.stranger(), "totp", &nobodys, "123456").await.problem(401), "invalid_attempt");
 }
+
+#[tokio::test]
+async fn a_password_at_step_up_buys_no_further_codes() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled(ADA).await;
+    let path = "/v1/sessions/current/verifications";
+    let mut thief = ada.person.http;
+    let mut guesses = 0;
+    // From ever new addresses, so that only the account's own budget counts.
+    for turn in 0..30 {
+        let from = format!("203.0.113.{turn}");
+        let guess = thief.request(http::Method::POST, path).header("x-forwarded-for", &from);
+        let answer = thief.send(guess.json(&json!({ "method": "totp", "code": ada.device.wrong() }))).await;
+        if answer.status == 429 {
+            break;
+        }
+        answer.problem(401);
+        guesses += 1;
+        let step_up = thief.request(http::Method::POST, path).header("x-forwarded-for", &from);
+        let answer = thief.send(step_up.json(&json!({ "method": "password", "password": PASSWORD }))).await;
+        if answer.status == 200 {
+            thief = app.stranger().with_bearer(answer.json()["session"]["token"].as_str().unwrap());
+        }
+    }
+    assert!(guesses <= 10, "{guesses}");
+}

@@ -56,6 +56,8 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
     let activation = format!("/v1/users/me/factors/{}/activations", factor["id"].as_str().unwrap());
     let organization = crate::orgs::create(&owner, "Owners").await;
     let invitations = format!("{organization}/invitations");
+    let renaming = format!("/v1/users/me/factors/{}", factor["id"].as_str().unwrap());
+    app.set(json!({ "jwt": { "enabled": true } })).await;
     let calls = [
         ("POST", PASSKEYS, json!({ "challenge_id": options["challenge_id"], "credential": credential })),
         ("POST", activation.as_str(), json!({ "code": code })),
@@ -66,6 +68,9 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
         ("POST", "/v1/organizations", json!({ "name": "Thieves" })),
         ("POST", invitations.as_str(), json!({ "email": "thief@example.com", "role": "owner" })),
         ("PATCH", organization.as_str(), json!({ "name": "Thieves" })),
+        ("POST", "/v1/sessions/current/jwts", json!({ "audience": "thief" })),
+        ("PATCH", "/v1/users/me", json!({ "name": "Thief" })),
+        ("PATCH", renaming.as_str(), json!({ "name": "of the thief" })),
     ];
     let mut held = Vec::new();
     for (method, path, body) in &calls {
@@ -82,6 +87,7 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
     assert_eq!(count(&app, "SELECT count(*) FROM auth.passkeys").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.totp_factors WHERE activated_at IS NOT NULL").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.emails").await, 1);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.users WHERE name = 'Thief'").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.refresh_families").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.organization_invitations").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.organizations WHERE name = 'Owners'").await, 1);

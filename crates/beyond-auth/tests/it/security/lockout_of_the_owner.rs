@@ -200,3 +200,64 @@ async fn a_device_cookie_opens_nothing() {
     assert_eq!(finish(&app.stranger(), "totp", value, "123456").await.problem(401), "invalid_attempt");
     browser.sign_in(&bob.email, WRONG_PASSWORD).await.problem(401);
 }
+
+#[tokio::test]
+async fn devices_from_before_the_factor_guess_at_it_with_one_budget() {
+    let app = TestApp::start().await;
+    let ada = app.person(ADA).await;
+    let mut browsers = Vec::new();
+    for _ in 0..4 {
+        let mut browser = Browser::new(&app);
+        browser.sign_in(ADA, PASSWORD).await.expect(201);
+        browsers.push(browser);
+    }
+    let (id, device) = crate::support::otp_app::enrol(&ada.http).await;
+    let path = format!("/v1/users/me/factors/{id}/activations");
+    ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+    app.forget_steps().await;
+    let mut guesses = 0;
+    for browser in &mut browsers {
+        let due = browser.sign_in(ADA, PASSWORD).await.expect(202);
+        let token = due["attempt"]["token"].clone();
+        for _ in 0..5 {
+            browser.http = app.stranger();
+            let body = json!({ "method": "totp", "attempt_token": token, "code": device.wrong() });
+            let answer = browser.post(body).await;
+            guesses += usize::from(answer.status == 401);
+        }
+    }
+    assert_eq!(guesses, 10);
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_use_up_the_owners_mailbox() {
+    let app = TestApp::start().await;
+    app.person(ADA).await;
+    let mut browser = Browser::new(&app);
+    browser.sign_in(ADA, PASSWORD).await.expect(201);
+    let body = json!({ "email": ADA });
+    forget_attempts(&app).await;
+    for _ in 0..5 {
+        app.stranger().post("/v1/magic-links", body.clone()).await.expect(202);
+    }
+    for path in ["/v1/magic-links", "/v1/password-resets"] {
+        app.stranger().post(path, body.clone()).await.problem(429);
+        let request = app.stranger().request(Method::POST, path).json(&body);
+        let cookie = browser.device.clone().unwrap();
+        let answer = app.http.send(request.header("cookie", cookie)).await;
+        assert_eq!(answer.status, 202, "{path}: {}", answer.text);
+    }
+    // Its own budget is as small, and the browser of somebody else has none here.
+    app.person("eve@example.com").await;
+    let mut eves = Browser::new(&app);
+    eves.sign_in("eve@example.com", PASSWORD).await.expect(201);
+    for (device, most) in [(&browser.device, 3), (&eves.device, 0)] {
+        let mut answered = 0;
+        for _ in 0..5 {
+            let request = app.stranger().request(Method::POST, "/v1/magic-links").json(&body);
+            let answer = app.http.send(request.header("cookie", device.clone().unwrap())).await;
+            answered += u32::from(answer.status == 202);
+        }
+        assert_eq!(answered, most);
+    }
+}

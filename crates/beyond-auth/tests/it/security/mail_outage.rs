@@ -77,3 +77,23 @@ async fn a_mail_whose_delivery_failed_half_way_leaves_one_working_link() {
     let mail = kind_to(&app, "ada@example.com", "ml_").await;
     link_sign_in(&app.stranger(), &token_in(&mail)).await.expect(201);
 }
+
+#[tokio::test]
+async fn an_address_added_before_the_password_changed_is_not_mailed_after_it() {
+    let app = TestApp::start().await;
+    let ada = app.person("ada@example.com").await;
+    app.mailbox.clear();
+    app.mailbox.refuse(Some(SendError::Temporary("away".into())));
+    let before = app.mailbox.attempts();
+    // By a session that was stolen.
+    add(&ada.http, "thief@example.com").await;
+    tried(&app, before + 1).await;
+    let change = json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD });
+    ada.http.put("/v1/users/me/password", change).await.expect(204);
+    app.mailbox.refuse(None);
+    while count(&app, "SELECT count(*) FROM auth.outbox WHERE sent_at IS NULL").await > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(app.mailbox.received().iter().all(|mail| mail.to == "ada@example.com"));
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.emails").await, 1);
+}

@@ -14,19 +14,19 @@ use crate::support::otp_app::enrol;
 async fn a_session_of_one_factor_adds_none_where_the_account_has_two() {
     let app = TestApp::start().await;
     let ada = app.person("ada@example.com").await;
-    let older = app.sign_in("ada@example.com", PASSWORD).await;
-    let pending = registration(&older.http).await;
+    let pending = registration(&ada.http).await;
     let (factor, device) = enrol(&ada.http).await;
     let path = format!("/v1/users/me/factors/{factor}/activations");
     ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
 
-    // The session is from before the factor was enrolled, and so are the options.
+    // As if the session were an older one that the factor has not ended; the options are from before it.
+    crate::support::sql::run(&app, "UPDATE auth.sessions SET aal = 1, second_verified_at = NULL").await;
     let credential = Authenticator::new(&app).register(&pending);
-    let refused = hand_over(&older.http, &pending, credential).await;
+    let refused = hand_over(&ada.http, &pending, credential).await;
     assert_eq!(refused.problem(401), "insufficient_user_authentication");
     // And the thief knows the password.
     let body = json!({ "method": "password", "password": PASSWORD });
-    let stepped = older.http.post(STEP_UP, body).await.expect(200);
+    let stepped = ada.http.post(STEP_UP, body).await.expect(200);
     let thief = app.http.with_bearer(stepped["session"]["token"].as_str().unwrap());
     let refused = thief.post(REGISTRATION_OPTIONS, json!({})).await;
     assert_eq!(refused.problem(401), "insufficient_user_authentication");

@@ -66,3 +66,15 @@ async fn a_stolen_dump_holds_neither_codes_nor_seeds() {
         assert!(!text.contains(code.as_str()) && !text.contains(&code.replace('-', "")), "{text}");
     }
 }
+
+#[tokio::test]
+async fn the_owner_hears_of_a_code_that_removed_a_factor() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled(ADA).await;
+    let path = format!("/v1/users/me/factors/{}", ada.factor);
+    let request = ada.person.http.request(http::Method::DELETE, &path);
+    ada.person.http.send(request.json(&json!({ "code": ada.recovery_codes[0] }))).await.expect(204);
+    app.mailbox.wait_until(|mail| mail.to == ADA && mail.subject.contains("recovery code")).await.unwrap();
+    let used = "SELECT count(*) FROM auth.audit_events WHERE action = 'recovery_code.used'";
+    assert_eq!(count(&app, used).await, 1);
+}

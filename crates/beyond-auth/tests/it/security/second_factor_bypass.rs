@@ -306,3 +306,104 @@ async fn a_factor_planted_before_the_proof_is_gone_with_it() {
         "invalid_attempt"
     );
 }
+
+/// What moves an account from one owner to another.
+fn takeovers() -> Vec<(Method, &'static str, Value)> {
+    vec![
+        (Method::POST, "/v1/users/me/emails", json!({ "email": "thief@example.com" })),
+        (Method::PUT, "/v1/users/me/emails/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081/primary", json!({})),
+        (Method::DELETE, "/v1/users/me/emails/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", json!(null)),
+        (
+            Method::PUT,
+            "/v1/users/me/password",
+            json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD }),
+        ),
+        (Method::DELETE, "/v1/users/me/password", json!(null)),
+        (Method::POST, "/v1/users/me/factors", json!({})),
+        (Method::POST, "/v1/users/me/recovery-codes", json!({})),
+        (Method::POST, "/v1/users/me/passkeys/registration-options", json!({})),
+        (Method::DELETE, "/v1/sessions?scope=all", json!(null)),
+        (Method::DELETE, "/v1/users/me", json!(null)),
+    ]
+}
+
+async fn second_factor_is_asked_for(http: &crate::support::client::Http) {
+    for (method, path, body) in takeovers() {
+        let request = http.request(method.clone(), path);
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = http.send(request).await;
+        assert_eq!(answer.problem(401), "insufficient_user_authentication", "{method} {path}");
+        assert_eq!(answer.json()["acr_values"], "aal2", "{method} {path}");
+        assert!(answer.header("www-authenticate").contains("acr_values=\"aal2\""), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_from_before_the_factor_end_with_its_activation() {
+    let app = TestApp::start().await;
+    let ada = app.person(ADA).await;
+    let thief = app.sign_in(ADA, PASSWORD).await;
+    let minted = thief.http.post("/v1/refresh-tokens", json!({})).await.expect(201);
+    let (id, device) = crate::support::otp_app::enrol(&ada.http).await;
+    let path = format!("/v1/users/me/factors/{id}/activations");
+    ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+    thief.http.get("/v1/sessions/current").await.problem(401);
+    let rotation = json!({ "refresh_token": minted["refresh_token"]["token"] });
+    app.stranger().post("/v1/refresh-tokens/rotations", rotation).await.problem(401);
+    ada.http.get("/v1/sessions/current").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_older_session_and_the_password_move_no_address_and_no_password() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled(ADA).await;
+    // As if the factor had come without ending it.
+    sql(&app, "UPDATE auth.sessions SET aal = 1, amr = '{pwd}', second_verified_at = NULL").await;
+    let step_up = json!({ "method": "password", "password": PASSWORD });
+    let stepped = ada.person.http.post("/v1/sessions/current/verifications", step_up).await.expect(200);
+    let thief = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
+    second_factor_is_asked_for(&thief).await;
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.emails").await, 1);
+    sign_in(&app.stranger(), ADA, PASSWORD).await.expect(202);
+}
+
+#[tokio::test]
+async fn a_password_does_not_make_the_second_factor_recent() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled(ADA).await;
+    let path = "/v1/sessions/current/verifications";
+    sql(
+        &app,
+        "UPDATE auth.sessions SET verified_at = now() - interval '20 days',
+                                  second_verified_at = now() - interval '20 days'",
+    )
+    .await;
+    let step_up = json!({ "method": "password", "password": PASSWORD });
+    let stepped = ada.person.http.post(path, step_up).await.expect(200);
+    assert_eq!(stepped["session"]["aal"], 2);
+    let http = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
+    second_factor_is_asked_for(&http).await;
+    // With the second factor it goes on.
+    let step_up = json!({ "method": "totp", "code": ada.device.code() });
+    let stepped = http.post(path, step_up).await.expect(200);
+    let http = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
+    http.post("/v1/users/me/factors", json!({})).await.expect(201);
+}
+
+#[tokio::test]
+async fn an_enrolment_from_before_the_owners_factor_is_not_activated_after_it() {
+    let app = TestApp::start().await;
+    let ada = app.person(ADA).await;
+    let planted = crate::support::otp_app::enrol(&ada.http).await;
+    let (id, device) = crate::support::otp_app::enrol(&ada.http).await;
+    let activation = |id: &str| format!("/v1/users/me/factors/{id}/activations");
+    ada.http.post(&activation(&id), json!({ "code": device.code() })).await.expect(200);
+    ada.http.post(&activation(&planted.0), json!({ "code": planted.1.code() })).await.problem(404);
+
+    // Nor by a session that has shown one factor, where another one came meanwhile.
+    let (id, device) = crate::support::otp_app::enrol(&ada.http).await;
+    sql(&app, "UPDATE auth.sessions SET aal = 1, second_verified_at = NULL").await;
+    let answer = ada.http.post(&activation(&id), json!({ "code": device.code() })).await;
+    assert_eq!(answer.problem(401), "insufficient_user_authentication");
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.totp_factors WHERE activated_at IS NOT NULL").await, 1);
+}

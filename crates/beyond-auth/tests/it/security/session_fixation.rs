@@ -4,7 +4,7 @@ use http::Method;
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use super::behind_a_proxy;
+use super::{behind_a_proxy, sql};
 use crate::support::TestApp;
 use crate::support::app::{PASSWORD, Person};
 use crate::support::client::Answer;
@@ -207,4 +207,40 @@ async fn a_form_of_another_site_signs_nobody_in() {
         .header("access-control-request-headers", "content-type");
     let answer = app.http.send(asked).await;
     assert!(!answer.status.is_success() || answer.header("access-control-allow-origin").is_empty());
+}
+
+#[tokio::test]
+async fn a_step_up_leaves_a_copied_refresh_token_behind() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled("ada@example.com").await;
+    let token = app.half_way("ada@example.com").await;
+    let body = json!({ "method": "recovery_code", "attempt_token": token, "code": ada.recovery_codes[0],
+                       "refresh_token": true });
+    let signed_in = app.stranger().post("/v1/sessions", body).await.expect(201);
+    let copied = signed_in["refresh_token"]["token"].as_str().unwrap();
+    sql(
+        &app,
+        "UPDATE auth.sessions SET verified_at = now() - interval '1 hour', second_verified_at = now() - interval '1 hour'",
+    )
+    .await;
+    sql(
+        &app,
+        "UPDATE auth.refresh_families
+         SET verified_at = now() - interval '1 hour', second_verified_at = now() - interval '1 hour'",
+    )
+    .await;
+    sql(&app, "UPDATE auth.refresh_tokens SET created_at = now() - interval '30 minutes'").await;
+    // The owner proves both factors anew.
+    let owner = app.stranger().with_bearer(signed_in["session"]["token"].as_str().unwrap());
+    let step_up = json!({ "method": "totp", "code": ada.device.code() });
+    let stepped = owner.post("/v1/sessions/current/verifications", step_up).await.expect(200);
+    let owner = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
+    owner.post("/v1/users/me/factors", json!({})).await.expect(201);
+
+    let rotation = json!({ "refresh_token": copied });
+    let renewed = app.stranger().post("/v1/refresh-tokens/rotations", rotation).await.expect(201);
+    let thief = app.stranger().with_bearer(renewed["session"]["token"].as_str().unwrap());
+    let answer = thief.post("/v1/users/me/factors", json!({})).await;
+    assert_eq!(answer.problem(401), "insufficient_user_authentication");
+    assert!(renewed["session"]["verified_at"].as_str() < stepped["session"]["verified_at"].as_str());
 }

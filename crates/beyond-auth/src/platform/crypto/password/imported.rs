@@ -162,7 +162,8 @@ impl Imported {
         let mut salt = decode(salt)?;
         salt.extend(decode(value("ss")?)?);
         let (signer_key, tag) = (decode(value("sk")?)?, decode(tag)?);
-        if signer_key.is_empty() || tag.len() != signer_key.len() {
+        // A tag of a few bytes would be matched by many passwords.
+        if signer_key.len() < 16 || tag.len() != signer_key.len() {
             return Err(Unusable::Malformed);
         }
         Ok(Self::Firebase { params: cost, salt, signer_key, tag })
@@ -276,7 +277,9 @@ fn scrypt_params(log_n: u32, r: u32, p: u32) -> Result<scrypt::Params, Unusable>
         return Err(Unusable::Malformed);
     }
     let memory = (128_u64 << log_n).saturating_mul(u64::from(r));
-    if memory > MOST_SCRYPT_MEMORY || p > MOST_SCRYPT_LANES {
+    // Beside the large block there is one of 128 · r bytes for each lane.
+    let lanes = 128_u64.saturating_mul(u64::from(r)).saturating_mul(u64::from(p));
+    if memory.saturating_add(lanes) > MOST_SCRYPT_MEMORY || p > MOST_SCRYPT_LANES {
         return Err(Unusable::TooCostly);
     }
     let log_n = u8::try_from(log_n).map_err(|_| Unusable::TooCostly)?;

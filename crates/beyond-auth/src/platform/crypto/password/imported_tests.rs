@@ -56,6 +56,8 @@ fn what_costs_too_much_is_refused() {
         "$2b$31$abcdefghijklmnopqrstuud/5IuQmqhVO0kfNEbHJM.fJkPiliBzC".to_owned(),
         format!("$scrypt$ln=20,r=8,p=1${SALT}$A9lBa6RTbfBovWqamVIqXKovIl4Vk6OZyVojLJmYmSI"),
         format!("$scrypt$ln=10,r=8,p=999${SALT}$A9lBa6RTbfBovWqamVIqXKovIl4Vk6OZyVojLJmYmSI"),
+        // A small block, and lanes of two gigabytes beside it.
+        format!("$scrypt$ln=1,r=1048576,p=16${SALT}$A9lBa6RTbfBovWqamVIqXKovIl4Vk6OZyVojLJmYmSI"),
         format!("$scrypt$ln=10,r=4294967295,p=1${SALT}$A9lBa6RTbfBovWqamVIqXKovIl4Vk6OZyVojLJmYmSI"),
         format!("$pbkdf2-sha256$i=4294967295${SALT}$BBs+1+PaslLtBPULUr8/lQicvVuHiEPMz0i8MjLCbzM"),
         FIREBASE.replace("n=14", "n=25"),
