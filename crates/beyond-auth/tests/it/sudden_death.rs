@@ -9,11 +9,14 @@ use futures::future::join_all;
 use http::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use crate::support::app::{ADMIN_SECRET, KEY, PASSWORD, Person};
 use crate::support::client::Http;
 use crate::support::program::{Running, program};
-use crate::support::{TestApp, sql};
+use crate::support::smtp::{Options, SmtpServer};
+use crate::support::cluster::Database;
+use crate::support::{TestApp, database, sql};
 
 /// Deaths, each at another moment.
 const DEATHS: u64 = 4;
@@ -30,18 +33,24 @@ struct Victim {
 
 impl Victim {
     async fn start(app: &TestApp) -> Self {
+        let public_url = app.running.app.config.public_url.as_str();
+        Self::on(&app.database, public_url, &[]).await
+    }
+
+    async fn on(database: &Database, public_url: &str, more: &[(&str, &str)]) -> Self {
         // Free a moment ago; whoever takes it first, the health check below tells.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut command = program(&["serve"]);
         command
-            .env("DATABASE_URL", app.database.url.expose_secret())
+            .env("DATABASE_URL", database.url.expose_secret())
             .env("ADDRESS", address.to_string())
-            .env("PUBLIC_URL", app.running.app.config.public_url.as_str())
+            .env("PUBLIC_URL", public_url)
             .env("SIGNING_KEY_ENCRYPTION_KEY", STANDARD.encode(KEY))
             .env("ADMIN_SECRET", ADMIN_SECRET)
             .env("WEBAUTHN_RP_ID", "localhost")
             .env("WEBAUTHN_RP_ORIGIN", "http://localhost:8080")
             .env("TRUSTED_PROXIES", "127.0.0.1/32")
+            .envs(more.iter().copied())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null());
         let process = Running(command.spawn().unwrap());
@@ -211,4 +220,40 @@ async fn what_an_instance_acknowledged_outlives_its_sudden_death() {
                         WHERE f.revoked_at IS NULL GROUP BY f.id
                         HAVING count(*) FILTER (WHERE t.retired_at IS NULL) <> 1) AS broken";
     assert_eq!(sql::number(&app, branches).await, 0, "each family has one live branch");
+}
+
+#[tokio::test]
+async fn a_mail_whose_instance_died_over_it_is_sent_by_another() {
+    const PUBLIC_URL: &str = "https://auth.example.com";
+    let database = database().await;
+    let mut conn = sqlx::PgConnection::connect(database.url.expose_secret()).await.unwrap();
+    let mut server = SmtpServer::start(Options::default()).await;
+    server.fault("hang").await;
+    let url = server.url();
+    let mail = [("SMTP_URL", url.expose_secret()), ("MAIL_FROM", "Example <no-reply@example.com>")];
+    let mut victim = Victim::on(&database, PUBLIC_URL, &mail).await;
+    let body = json!({ "email": "ada@example.com", "password": PASSWORD });
+    victim.http.post("/v1/users", body).await.expect(202);
+    // Claimed, and on its way to a server that does not answer.
+    let claimed = "SELECT count(*) FROM auth.outbox WHERE attempts = 1 AND locked_until > now() AND sent_at IS NULL";
+    while sqlx::query_scalar::<_, i64>(claimed).fetch_one(&mut conn).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    victim.process.0.kill().unwrap();
+    victim.process.0.wait().unwrap();
+    server.fault("none").await;
+    // Nobody waits for the dead for longer than the lease.
+    sqlx::query("UPDATE auth.outbox SET locked_until = now()").execute(&mut conn).await.unwrap();
+    let successor = Victim::on(&database, PUBLIC_URL, &mail).await;
+    server.wait_for("ada@example.com").await;
+    let unsent = "SELECT count(*) FROM auth.outbox WHERE sent_at IS NULL";
+    while sqlx::query_scalar::<_, i64>(unsent).fetch_one(&mut conn).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.mails().len(), 1);
+    // What it says is good: the proof was minted anew.
+    let text = server.mails()[0]["text"].to_string();
+    let token: String = text.split_once("#token=").unwrap().1.chars().take_while(|c| *c != '\\' && !c.is_whitespace()).collect();
+    let redemption = json!({ "token": token });
+    successor.http.post("/v1/email-verifications/redemptions", redemption).await.expect(200);
 }
