@@ -2,12 +2,31 @@
 
 use super::actor::Actor;
 use super::model::{Error, OrganizationRef};
+use super::store;
 use crate::app::App;
 use crate::audit::{self, Event};
+use crate::platform::db::Conn;
 use crate::platform::http::Client;
-use crate::platform::ids::OrganizationId;
+use crate::platform::ids::{OrganizationId, UserId};
 use crate::sessions::{self, Live};
 use crate::users;
+
+/// The organization that a renewed session goes on to act for, in the caller's transaction: the one of before, while its
+/// user belongs to it and what the new session stands for is what the organization asks for. Renewing may carry over less
+/// than the older session had shown.
+pub async fn carried_over(
+    conn: &mut Conn,
+    user: UserId,
+    organization: OrganizationId,
+    aal: i16,
+    amr: &[String],
+) -> Result<Option<OrganizationId>, sqlx::Error> {
+    if !store::hold(conn, organization).await? {
+        return Ok(None);
+    }
+    let membership = store::find_membership(conn, user, &OrganizationRef::Id(organization)).await?;
+    Ok(membership.filter(|membership| membership.policy.admits(aal, amr).is_ok()).map(|found| found.id))
+}
 
 /// What to change about a session; what is `None` stays.
 #[derive(Debug, Default)]

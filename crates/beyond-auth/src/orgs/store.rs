@@ -57,6 +57,15 @@ pub async fn lock(conn: &mut Conn, id: OrganizationId) -> Result<bool, sqlx::Err
     Ok(row.is_some())
 }
 
+/// Keeps an organization as it is until the transaction ends: its policy, its members, its roles. Others may do the same
+/// beside. `false` when it is gone.
+pub async fn hold(conn: &mut Conn, id: OrganizationId) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query_scalar!("SELECT id FROM auth.organizations WHERE id = $1 FOR SHARE", id.as_uuid())
+        .fetch_optional(&mut *conn)
+        .await?;
+    Ok(row.is_some())
+}
+
 struct Row {
     id: OrganizationId,
     name: String,

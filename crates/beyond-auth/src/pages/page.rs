@@ -121,7 +121,7 @@ fn render(
     let context = context! {
         page => name, lang => texts.language, t => texts.texts.clone(),
         config => Value::from(Serde(config)),
-        config_json => serde_json::to_string(config).unwrap_or_default(),
+        config_json => attribute(&serde_json::to_string(config).unwrap_or_default()),
         return_to => target.map_or("", Url::as_str), carry => carry(target), cookie,
     };
     match TEMPLATES.get_template(file).and_then(|template| template.render(context)) {
@@ -131,6 +131,12 @@ fn render(
             crate::platform::http::Problem::internal().into_response()
         }
     }
+}
+
+/// JSON as the value of an attribute in single quotes. Escaped as text is, each of its many double quotes would be six
+/// characters.
+fn attribute(json: &str) -> Value {
+    Value::from_safe_string(json.replace('&', "&amp;").replace('\'', "&#39;").replace('<', "&lt;"))
 }
 
 /// The policy of all pages, with the place of the project's logo in it: nothing else may come from there.

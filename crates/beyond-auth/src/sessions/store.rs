@@ -40,18 +40,18 @@ pub async fn insert(
     let row = sqlx::query!(
         r#"INSERT INTO auth.sessions
              (id, user_id, secret_hash, aal, amr, user_agent, address, idle_expires_at, expires_at, impersonator,
-              refresh_family_id, label, organization_id, verified_at, idle_limit_seconds,
-              second_verified_at)
+              refresh_family_id, label, organization_id, verified_at, second_verified_at, idle_limit_seconds)
          VALUES ($1, $2, $3, $4, $5, $6, $7,
-                 least(now() + least($8::interval, $9::interval, make_interval(secs => $16::integer)), $15,
-                       coalesce($14, now()) + $17::interval),
-                 least(now() + $9::interval, $15, coalesce($14, now()) + $17::interval), $10,
+                 least(now() + least($8::interval, $9::interval, make_interval(secs => $17::integer)), $15,
+                       coalesce($14, now()) + $18::interval),
+                 least(now() + $9::interval, $15, coalesce($14, now()) + $18::interval), $10,
                  $11, $12,
                  (SELECT m.organization_id FROM auth.organization_members m
                   WHERE m.organization_id = $13 AND m.user_id = $2 FOR KEY SHARE),
-                 coalesce($14, now()), $16::integer,
+                 coalesce($14, now()),
                  -- What is inherited stands, whatever it is; otherwise two factors were presented just now, or one was.
-                 CASE WHEN $14::timestamptz IS NOT NULL THEN $18 WHEN $4::int2 >= 2 THEN now() END)
+                 CASE WHEN $14::timestamptz IS NOT NULL THEN $16 WHEN $4::int2 >= 2 THEN now() END,
+                 $17::integer)
          RETURNING created_at, last_seen_at, verified_at, idle_expires_at, expires_at,
                    organization_id AS "organization_id: OrganizationId""#,
         token.id(),
@@ -69,9 +69,9 @@ pub async fn insert(
         inherited.and_then(|inherited| inherited.organization_id).map(|id| id.as_uuid()),
         inherited.map(|inherited| inherited.verified_at),
         inherited.map(|inherited| inherited.ends_by),
+        inherited.and_then(|inherited| inherited.second_verified_at),
         seconds(new.limits.idle),
         new.limits.absolute.map(interval),
-        inherited.and_then(|inherited| inherited.second_verified_at),
     )
     .fetch_one(&mut *conn)
     .await?;

@@ -9,6 +9,7 @@ use super::model::{self, SignedIn};
 use super::store;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
+use crate::orgs;
 use crate::platform::crypto::token::{Refresh, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::{Client, Problem};
@@ -74,8 +75,13 @@ async fn rotate(
     client: &Client,
 ) -> Result<Renewed, Error> {
     let proven = successor.proven;
+    let user = holder.user_id;
+    let organization_id = match successor.organization_id {
+        Some(id) => orgs::active::carried_over(conn, user, id, proven.aal, &proven.amr).await?,
+        None => None,
+    };
     let new = NewSession {
-        user_id: holder.user_id,
+        user_id: user,
         aal: proven.aal,
         amr: proven.amr,
         idle: settings.sessions.idle(),
@@ -86,10 +92,10 @@ async fn rotate(
             verified_at: proven.verified_at,
             second_verified_at: proven.second_verified_at,
             label: successor.label,
-            organization_id: successor.organization_id,
+            organization_id,
             ends_by: successor.issued.expires_at,
         }),
-        limits: store::member_limits(conn, holder.user_id).await?,
+        limits: store::member_limits(conn, user).await?,
     };
     let (session, token) = sessions::flow::create(conn, &new, &successor.session_token, client).await?;
     // After the new one was made, which holds the membership that it acts by: whoever ends memberships takes the member
@@ -101,7 +107,7 @@ async fn rotate(
     if session.expires_at <= session.created_at {
         return Err(Error::Invalid);
     }
-    let event = Event::new("refresh_token.rotated", Actor::User(holder.user_id))
+    let event = Event::new("refresh_token.rotated", Actor::User(user))
         .session(session.id)
         .from(client)
         .details(serde_json::json!({ "family_id": holder.family_id }));

@@ -136,7 +136,7 @@ pub async fn update_profile(
 pub async fn delete(app: &App, id: UserId, by: Option<Holder>, client: &Client) -> Result<(), Error> {
     let mut tx = app.db.begin("users.delete").await?;
     let actor = lock_for(&mut tx, id, by).await?;
-    let alone = lock_owned_alone(&mut tx, id).await?;
+    let alone = store::lock_owned_alone(&mut tx, id).await?;
     if !alone.is_empty() {
         return Err(Error::LastOwner(alone));
     }

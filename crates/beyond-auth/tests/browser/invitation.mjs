@@ -26,7 +26,7 @@ await flow(async (newcomer) => {
   await shown(owner.page, "Ada's <i>Engines</i>");
   await press(owner.page, "Leave: Ada's <i>Engines</i>");
   await owner.page.locator("#ask").getByRole("button", { name: "Leave" }).click();
-  await shown(owner.page, "An organization always has an owner.");
+  await shown(owner.page, "You are the last owner of an organization.");
 
   // Somebody new: to the sign-up and back again.
   await invite(ben);

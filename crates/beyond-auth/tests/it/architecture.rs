@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("orgs", &["audit", "emails", "sessions", "settings", "users"]),
     ("api_keys", &["audit", "orgs", "sessions", "users"]),
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
-    ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
+    ("sign_in", &["audit", "orgs", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),

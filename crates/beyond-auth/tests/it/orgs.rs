@@ -379,7 +379,10 @@ async fn renewing_does_not_outlast_what_an_organization_asks_for() {
     };
     let renewed = rotate(&signed_in["refresh_token"]["token"]).await.expect(201);
     assert_eq!(between(&renewed["session"], "verified_at", "expires_at"), 3600);
-    sql::run(&app, "UPDATE auth.sessions SET verified_at = now() - interval '61 minutes'").await;
+    for table in ["sessions", "refresh_families"] {
+        let age = format!("UPDATE auth.{table} SET verified_at = now() - interval '61 minutes'");
+        sql::run(&app, &age).await;
+    }
     let refused = rotate(&renewed["refresh_token"]["token"]).await;
     assert_eq!(refused.problem(401), "invalid_refresh_token");
 }

@@ -7,6 +7,7 @@ use super::{count, sql};
 use crate::orgs::{create, id_of, join as join_organization, people};
 use crate::support::TestApp;
 use crate::support::app::PASSWORD;
+use crate::support::otp_app::enrol;
 
 const CURRENT: &str = "/v1/sessions/current";
 const ACTIVE: &str = "SELECT count(*) FROM auth.sessions WHERE organization_id IS NOT NULL";
@@ -82,6 +83,31 @@ async fn renewing_while_being_removed_leaves_nothing_behind() {
         renewed.expect(201);
         assert_eq!(count(&app, ACTIVE).await, 0, "turn {turn}");
     }
+}
+
+#[tokio::test]
+async fn a_renewed_session_that_stands_for_less_does_not_act_for_whoever_asks_for_more() {
+    let app = TestApp::start().await;
+    let [ada, ..] = people(&app).await;
+    let path = create(&ada, "Acme").await;
+    let body = json!({
+        "method": "password", "email": "ada@example.com", "password": PASSWORD, "refresh_token": true
+    });
+    let signed_in = app.stranger().post("/v1/sessions", body).await.expect(201);
+    let http = app.http.with_bearer(signed_in["session"]["token"].as_str().unwrap());
+    let (factor, device) = enrol(&http).await;
+    let activation = format!("/v1/users/me/factors/{factor}/activations");
+    http.post(&activation, json!({ "code": device.code() })).await.expect(200);
+    http.patch(&path, json!({ "policy": { "required_aal": 2 } })).await.expect(200);
+    http.patch(CURRENT, json!({ "organization_id": id_of(&path) })).await.expect(200);
+    // As if the second factor had been shown after the token was made.
+    sql(&app, "UPDATE auth.refresh_families SET aal = 1, amr = '{pwd}', second_verified_at = NULL").await;
+    sql(&app, "UPDATE auth.sessions SET verified_at = verified_at + interval '1 second'").await;
+    let body = json!({ "refresh_token": signed_in["refresh_token"]["token"] });
+    let renewed = app.stranger().post("/v1/refresh-tokens/rotations", body).await.expect(201);
+    let expected = if renewed["session"]["aal"] == 2 { json!(id_of(&path)) } else { Value::Null };
+    assert_eq!(renewed["session"]["organization_id"], expected);
+    assert_eq!(renewed["session"]["aal"], 1);
 }
 
 #[tokio::test]

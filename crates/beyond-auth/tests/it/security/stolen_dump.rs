@@ -103,6 +103,9 @@ async fn a_dump_after_a_full_journey_holds_nothing_that_opens_anything() {
     let wrong = wrong_code(codes.last().unwrap());
     code_sign_in(&app.stranger(), "link@example.com", &wrong, Some(&request)).await.problem(401);
     tokens.push(request);
+    let path = crate::orgs::create(&ada, "Acme").await;
+    crate::invitations::invite(&ada.http, &path, "guest@example.com", "member").await;
+    tokens.push(crate::invitations::invitation_token(&app, "guest@example.com").await);
 
     let dump = dump(&app).await;
     assert!(dump.contains("link@example.com"), "the dump is of the right database");
@@ -126,8 +129,9 @@ async fn a_dump_after_a_full_journey_holds_nothing_that_opens_anything() {
     assert!(outbox.len() >= 4);
     for line in outbox {
         let payload = line.split("\"payload\": ").nth(1).unwrap();
-        assert!(payload.starts_with("{}") || payload.starts_with("{\"request\": \""), "{line}");
-        assert!(!["ev_", "ml_", "pwr_"].iter().any(|prefix| line.contains(prefix)), "{line}");
+        let named = ["{}", "{\"request\": \"", "{\"invitation\": \""];
+        assert!(named.iter().any(|begin| payload.starts_with(begin)), "{line}");
+        assert!(!["ev_", "inv_", "ml_", "pwr_"].iter().any(|prefix| line.contains(prefix)), "{line}");
     }
 }
 
