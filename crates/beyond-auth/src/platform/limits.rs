@@ -171,6 +171,19 @@ pub async fn clear_account(conn: &mut Conn, account: &[u8]) -> Result<(), sqlx::
     Ok(())
 }
 
+/// Takes back one attempt that was no guess: right, but not the end of a sign-in, so it forgives nothing else.
+pub async fn give_back(conn: &mut Conn, account: &[u8]) -> Result<(), sqlx::Error> {
+    let key = key(ACCOUNT, account);
+    sqlx::query!(
+        "WITH gone AS (DELETE FROM auth.attempt_limits WHERE key_hash = $1 AND hits <= 1)
+         UPDATE auth.attempt_limits SET hits = hits - 1, blocked_until = NULL WHERE key_hash = $1 AND hits > 1",
+        &key[..]
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
 /// Deletes at most `batch` rows that mean nothing any more; returns how many. Safe on several instances at once.
 pub async fn purge(conn: &mut Conn, batch: u32) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(

@@ -25,6 +25,9 @@ pub enum Error {
     /// The asking session has ended meanwhile.
     #[error("the session has ended")]
     SessionEnded,
+    /// What would be made has ended already: a credential was last presented too long ago.
+    #[error("a credential was last presented too long ago")]
+    Stale(std::time::Duration),
     /// The asking session acts as somebody else.
     #[error("an impersonated session is not renewed")]
     Impersonated,
@@ -115,6 +118,10 @@ pub async fn mint(app: &App, live: &Live, label: Option<&str>, client: &Client) 
     let settings = settings::load(&mut tx).await?;
     if !users::flow::lock_session(&mut tx, live.holder()).await? {
         return Err(Error::SessionEnded);
+    }
+    let absolute = settings.refresh_tokens.absolute();
+    if !sessions::flow::is_fresh(live, absolute) {
+        return Err(Error::Stale(absolute));
     }
     // Looked at again behind the lock: a sign-out that came first has ended what would be made here.
     let family =

@@ -176,6 +176,7 @@ pub async fn revoke(
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
+            Error::Stale(within) => crate::sessions::extract::step_up(within.as_secs()),
             Error::SessionEnded => Self::unauthenticated(
                 "invalid_token",
                 "The session token is not valid: it may have expired or been revoked.",

@@ -18,8 +18,13 @@ use crate::settings;
 #[derive(Clone, Debug)]
 pub struct CurrentSession(pub Live);
 
-/// The caller is signed in, in person, and presented a credential lately (10 minutes unless set otherwise): the second
-/// factor where the account has one.
+/// The caller is signed in, in person, and presented a credential lately (10 minutes unless set otherwise).
+///
+/// For what takes the second factor in the request itself; all else is for a [`FreshSession`].
+#[derive(Clone, Debug)]
+pub struct RecentSession(pub Live);
+
+/// The same, and the credential was the second factor where the account has one.
 #[derive(Clone, Debug)]
 pub struct FreshSession(pub Live);
 
@@ -32,27 +37,39 @@ impl FromRequestParts<App> for CurrentSession {
     }
 }
 
+impl FromRequestParts<App> for RecentSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
+        in_person(parts, app, false).await.map(Self)
+    }
+}
+
 impl FromRequestParts<App> for FreshSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Problem> {
-        let CurrentSession(live) = CurrentSession::from_request_parts(parts, app).await?;
-        if live.session.impersonator.is_some() {
-            // It began with the operator's credential, not with one of the person's.
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "impersonated_session",
-                "Only the user in person may do this, not somebody who acts as the user.",
-            ));
-        }
-        let mut conn = app.db.acquire().await?;
-        let settings = settings::load(&mut conn).await?;
-        let fresh = settings.sessions.fresh();
-        if flow::second_due(&mut conn, &settings, &live).await? {
-            return Err(second_factor_due(Some(fresh.as_secs())));
-        }
-        if flow::is_fresh(&live, fresh) { Ok(Self(live)) } else { Err(step_up(fresh.as_secs())) }
+        in_person(parts, app, true).await.map(Self)
     }
+}
+
+async fn in_person(parts: &mut request::Parts, app: &App, second: bool) -> Result<Live, Problem> {
+    let CurrentSession(live) = CurrentSession::from_request_parts(parts, app).await?;
+    if live.session.impersonator.is_some() {
+        // It began with the operator's credential, not with one of the person's.
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "impersonated_session",
+            "Only the user in person may do this, not somebody who acts as the user.",
+        ));
+    }
+    let mut conn = app.db.acquire().await?;
+    let settings = settings::load(&mut conn).await?;
+    let fresh = settings.sessions.fresh();
+    if second && flow::second_due(&mut conn, &settings, &live).await? {
+        return Err(second_factor_due(Some(fresh.as_secs())));
+    }
+    if flow::is_fresh(&live, fresh) { Ok(live) } else { Err(step_up(fresh.as_secs())) }
 }
 
 /// The token that the request carries; cookies count for writes only from our own pages and those of origins that

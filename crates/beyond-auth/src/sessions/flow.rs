@@ -166,8 +166,13 @@ pub async fn elevate(conn: &mut Conn, live: &Live, second: bool, amr: &[&str]) -
         }
     }
     let token: Token<token::Session> = Token::mint_for(session.id.as_uuid());
-    let elevation =
-        store::Elevation { aal: session.aal, second, amr: &session.amr, secret_hash: token.hash() };
+    let elevation = store::Elevation {
+        aal: session.aal,
+        second,
+        amr: &session.amr,
+        presented: live.secret_hash,
+        secret_hash: token.hash(),
+    };
     let (verified_at, aal) = store::elevate(conn, session.id, &elevation).await?.ok_or(Error::Invalid)?;
     (session.verified_at, session.aal) = (verified_at, aal);
     Ok(Elevated { session, token: token.reveal() })

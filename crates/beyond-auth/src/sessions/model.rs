@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::platform::crypto::token::SecretHash;
 use crate::platform::http::FieldErrors;
 use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
 use crate::users::{Holder, User};
@@ -139,6 +140,9 @@ impl Standing {
 /// A session that was alive when the database looked, and its owner.
 #[derive(Clone, Debug)]
 pub struct Live {
+    /// Of the secret that it was opened with: replaced when its owner steps up, and then whoever holds the former one
+    /// may not go on.
+    pub secret_hash: SecretHash,
     /// The session.
     pub session: Session,
     /// Its owner.
@@ -152,7 +156,7 @@ pub struct Live {
 impl Live {
     /// Who acts with it.
     pub fn holder(&self) -> Holder {
-        Holder { user: self.user.id, session: self.session.id }
+        Holder { user: self.user.id, session: self.session.id, secret_hash: self.secret_hash }
     }
 }
 

@@ -228,6 +228,8 @@ pub struct Elevation<'a> {
     pub second: bool,
     /// Methods from now on.
     pub amr: &'a [String],
+    /// The hash of the secret that was presented: whoever holds a former one steps up nothing.
+    pub presented: SecretHash,
     /// The hash of the new secret.
     pub secret_hash: SecretHash,
 }
@@ -243,13 +245,14 @@ pub async fn elevate(
         "UPDATE auth.sessions
          SET verified_at = now(), aal = greatest(aal, $2), amr = $3, secret_hash = $4,
              second_verified_at = CASE WHEN $5 THEN now() ELSE second_verified_at END
-         WHERE id = $1 AND expires_at > now() AND idle_expires_at > now()
+         WHERE id = $1 AND secret_hash = $6 AND expires_at > now() AND idle_expires_at > now()
          RETURNING verified_at, aal",
         id.as_uuid(),
         elevation.aal,
         elevation.amr,
         elevation.secret_hash.as_bytes(),
         elevation.second,
+        elevation.presented.as_bytes(),
     )
     .fetch_optional(&mut *conn)
     .await?;

@@ -3,8 +3,8 @@
 //! After a sign-in by cookie the browser keeps a second cookie that outlives the session. It proves nothing about who
 //! sits there and opens nothing; a sign-in that presents it for the same account has a guessing budget of its own, which
 //! the guesses of strangers do not touch, and which its own guesses use up just as well (OWASP, "Slow Down Online
-//! Guessing Attacks with Device Cookies"). It is bound to the account and to the present password: with a changed
-//! password, devices are strangers until they have signed in again.
+//! Guessing Attacks with Device Cookies"). It is bound to the account, to the present password and to the newest
+//! authenticator app: when one of them changes, devices are strangers until they have signed in again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,13 +27,13 @@ const MAC: usize = 32;
 pub struct Device {
     user: UserId,
     id: [u8; ID],
-    /// Which password it came with.
-    epoch: i64,
+    /// Which password it came with, and which second factor.
+    epoch: [i64; 2],
 }
 
 impl Device {
     pub(super) async fn draw(conn: &mut Conn, user: UserId) -> Result<Self, sqlx::Error> {
-        Ok(Self { user, id: random::bytes(), epoch: store::password_epoch(conn, user).await? })
+        Ok(Self { user, id: random::bytes(), epoch: store::credential_epoch(conn, user).await? })
     }
 
     /// The cookie's value.
@@ -48,7 +48,13 @@ impl Device {
 
     /// Every part has one length, so no two devices share a message.
     fn message(&self) -> Vec<u8> {
-        [self.user.as_uuid().as_bytes().as_slice(), &self.id, &self.epoch.to_be_bytes()].concat()
+        [
+            self.user.as_uuid().as_bytes().as_slice(),
+            &self.id,
+            &self.epoch[0].to_be_bytes(),
+            &self.epoch[1].to_be_bytes(),
+        ]
+        .concat()
     }
 }
 
@@ -94,7 +100,7 @@ async fn known(
     let Some((id, mac)) = client.device.as_ref().and_then(|value| presented(value, user)) else {
         return Ok(None);
     };
-    let device = Device { user, id, epoch: store::password_epoch(conn, user).await? };
+    let device = Device { user, id, epoch: store::credential_epoch(conn, user).await? };
     Ok(keyring.verify_mac(PURPOSE, &device.message(), &mac).then_some(id))
 }
 

@@ -43,16 +43,18 @@ pub async fn member_limits(conn: &mut Conn, user: UserId) -> Result<MemberLimits
     Ok(MemberLimits { idle: seconds(row.idle), absolute: seconds(row.absolute) })
 }
 
-/// Tells one password of a user from the next; 0 where there is none.
-pub async fn password_epoch(conn: &mut Conn, user: UserId) -> Result<i64, sqlx::Error> {
-    let epoch = sqlx::query_scalar!(
-        r#"SELECT (extract(epoch FROM changed_at) * 1000000)::bigint AS "epoch!"
-           FROM auth.passwords WHERE user_id = $1"#,
+/// Tells one password of a user from the next, and one authenticator app; 0 where there is none.
+pub async fn credential_epoch(conn: &mut Conn, user: UserId) -> Result<[i64; 2], sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce((SELECT (extract(epoch FROM changed_at) * 1000000)::bigint
+                            FROM auth.passwords WHERE user_id = $1), 0) AS "password!",
+                  coalesce((SELECT (extract(epoch FROM max(activated_at)) * 1000000)::bigint
+                            FROM auth.totp_factors WHERE user_id = $1), 0) AS "factor!""#,
         user.as_uuid(),
     )
-    .fetch_optional(&mut *conn)
+    .fetch_one(&mut *conn)
     .await?;
-    Ok(epoch.unwrap_or(0))
+    Ok([row.password, row.factor])
 }
 
 /// Stores an attempt under the hash of its token's secret; answers when it ends.

@@ -6,16 +6,18 @@ use super::store::{self, NewFactor, Which, sealed};
 use super::{recovery, second, verify};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
+use crate::emails;
 use crate::platform::crypto::totp::Seed;
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, FactorId, UserId};
+use crate::platform::limits::{self, Decision};
 use crate::platform::qr;
 use crate::platform::sealed::SealedColumn;
 use crate::sessions::{self, Live, Scope};
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
-use crate::sign_in::attempts;
+use crate::sign_in::{attempts, devices};
 use crate::sign_out;
 use crate::users::{self, User};
 
@@ -103,6 +105,7 @@ pub async fn activate(
     sessions::flow::raise(&mut tx, live, &["otp", "mfa"]).await?;
     // The others have shown one factor only, and so have whoever stole one of them.
     sign_out::flow::end(&mut tx, user, Scope::Others(live.session.id)).await?;
+    emails::flow::cancel_pending(&mut tx, user, false).await?;
     tx.commit().await?;
     app.outbox.wake();
     Ok(activated)
@@ -238,7 +241,11 @@ async fn removed_one(
 /// Counts a guess. Success here forgives none: a stolen session could prove a device of its own and guess at the owner's
 /// for ever.
 async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<(), Error> {
-    second::charge_guess(app, conn, user, client).await?.map(drop).map_err(Error::Limited)
+    let budget = devices::budget(conn, &app.keyring, client, user).await?;
+    match limits::account_attempt(conn, &budget).await? {
+        Decision::Allowed { .. } => Ok(()),
+        limited @ Decision::Limited { .. } => Err(Error::Limited(limited)),
+    }
 }
 
 async fn lock(conn: &mut Conn, live: &Live) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::platform::http::extract::OptionalJson;
 use crate::platform::http::{Client, FieldErrors, Json, Path, Problem, throttle};
 use crate::platform::ids::FactorId;
+use crate::sessions::extract::RecentSession;
 use crate::sessions::{CurrentSession, FreshSession};
 
 /// A user's factors.
@@ -211,7 +212,7 @@ pub struct RemoveFactorRequest {
     responses((status = 204, description = "Removed.")))]
 pub async fn remove(
     State(app): State<App>,
-    FreshSession(live): FreshSession,
+    RecentSession(live): RecentSession,
     Path(id): Path<FactorId>,
     client: Client,
     OptionalJson(body): OptionalJson<RemoveFactorRequest>,

@@ -10,6 +10,7 @@ use super::verify::{self, Seen};
 use super::{flow, store};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
+use crate::emails;
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::{FactorId, UserId};
@@ -37,7 +38,7 @@ struct HalfWay {
     /// The account has a factor; otherwise one may be enrolled on the way in.
     enrolled: bool,
     /// What the guess was charged to.
-    budgets: [Vec<u8>; 2],
+    budget: Vec<u8>,
 }
 
 /// Finishes a sign-in that waits for its second factor. Where the project asks for one and the account has none, the
@@ -54,7 +55,7 @@ pub async fn sign_in(
     let mut attempt = attempts::open_text(&mut conn, attempt_token).await?;
     attempt.wish.refresh_token |= refresh_token;
     let user = attempt.user_id;
-    let budgets = charge(app, &mut conn, user, client).await?;
+    let budget = charge(app, &mut conn, user, client).await?;
     attempts::count_try(&mut conn, &attempt).await?;
     let enrolled = has_factor(&attempts::factors_of(&mut conn, user).await?);
     let which = if enrolled { Which::Active } else { Which::PendingOf(attempt.id) };
@@ -64,7 +65,7 @@ pub async fn sign_in(
         code => verify::look_at(&mut conn, &app.keyring, user, code, which).await?,
     };
     drop(conn);
-    let half_way = HalfWay { settings, attempt, enrolled, budgets };
+    let half_way = HalfWay { settings, attempt, enrolled, budget };
     let finished = match &seen {
         Some(seen) => finish(app, &half_way, code, seen, client).await,
         None => Err(Error::WrongCode),
@@ -83,7 +84,7 @@ async fn finish(
     seen: &Seen,
     client: &Client,
 ) -> Result<Finished, Error> {
-    let HalfWay { settings, attempt, enrolled, budgets } = half_way;
+    let HalfWay { settings, attempt, enrolled, budget } = half_way;
     let user = attempt.user_id;
     let mut tx = app.db.begin("totp.sign_in").await?;
     let signed_in = sign_in::finish_attempt(&mut tx, settings, attempt, code.amr(), client).await?;
@@ -98,9 +99,7 @@ async fn finish(
             None
         }
     };
-    for budget in budgets {
-        limits::clear_account(&mut tx, budget).await?;
-    }
+    limits::clear_account(&mut tx, budget).await?;
     tx.commit().await?;
     Ok(Finished { signed_in, recovery_codes })
 }
@@ -122,6 +121,7 @@ async fn activate(
     let Activated { recovery_codes, .. } = activated.ok_or(Error::WrongCode)?;
     // This sign-in's own session came into being just now, in this transaction.
     sign_out::flow::end(conn, user, Scope::Others(session)).await?;
+    emails::flow::cancel_pending(conn, user, false).await?;
     Ok(recovery_codes)
 }
 
@@ -150,11 +150,11 @@ pub async fn enrol(app: &App, attempt_token: &SecretString, client: &Client) -> 
 pub async fn step_up(app: &App, live: &Live, code: &Code, client: &Client) -> Result<Elevated, Error> {
     let user = live.user.id;
     let mut conn = app.db.acquire().await?;
-    charge(app, &mut conn, user, client).await?;
+    let budget = charge(app, &mut conn, user, client).await?;
     let seen = verify::look_at(&mut conn, &app.keyring, user, code, Which::Active).await?;
     drop(conn);
     let elevated = match &seen {
-        Some(seen) => elevate(app, live, code, seen, client).await,
+        Some(seen) => elevate(app, live, code, seen, &budget, client).await,
         None => Err(Error::WrongCode),
     };
     if matches!(elevated, Err(Error::WrongCode)) {
@@ -164,12 +164,13 @@ pub async fn step_up(app: &App, live: &Live, code: &Code, client: &Client) -> Re
     elevated
 }
 
-/// Does not clear the account's budget: see `flow::charge`.
+/// Forgives no guess but this one: see `flow::charge`.
 async fn elevate(
     app: &App,
     live: &Live,
     code: &Code,
     seen: &Seen,
+    budget: &[u8],
     client: &Client,
 ) -> Result<Elevated, Error> {
     let mut tx = app.db.begin("totp.step_up").await?;
@@ -177,6 +178,7 @@ async fn elevate(
     if !spend(app, &mut tx, live.user.id, seen, client).await? {
         return Err(Error::WrongCode);
     }
+    limits::give_back(&mut tx, budget).await?;
     tx.commit().await?;
     Ok(elevated)
 }
@@ -202,30 +204,13 @@ pub(super) async fn spend(
     Ok(true)
 }
 
-/// Counts a guess before it is looked at, or says that there is none left; answers what it was charged to: the budget
-/// that it shares with guesses at the password, and one that all second factors of the account have in common. Who guesses
-/// at those has the first factor or a session, and browsers that the account has known since before it had a second
-/// factor must not bring a budget each.
-pub(super) async fn charge_guess(
-    app: &App,
-    conn: &mut Conn,
-    user: UserId,
-    client: &Client,
-) -> Result<Result<[Vec<u8>; 2], Decision>, sqlx::Error> {
-    let shared = devices::budget(conn, &app.keyring, client, user).await?;
-    let seconds = [user.as_uuid().as_bytes().as_slice(), b"second factor"].concat();
-    let budgets = [shared, seconds];
-    for budget in &budgets {
-        if let limited @ Decision::Limited { .. } = limits::account_attempt(conn, budget).await? {
-            return Ok(Err(limited));
-        }
+/// Counts a guess before it is looked at; answers what it was charged to.
+async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<Vec<u8>, Error> {
+    let budget = devices::budget(conn, &app.keyring, client, user).await?;
+    match limits::account_attempt(conn, &budget).await? {
+        Decision::Allowed { .. } => Ok(budget),
+        limited @ Decision::Limited { .. } => Err(Error::Limited(Box::new(limited.into()))),
     }
-    Ok(Ok(budgets))
-}
-
-async fn charge(app: &App, conn: &mut Conn, user: UserId, client: &Client) -> Result<[Vec<u8>; 2], Error> {
-    let charged = charge_guess(app, conn, user, client).await?;
-    charged.map_err(|limited| Error::Limited(Box::new(limited.into())))
 }
 
 async fn refused(app: &App, user: UserId, code: &Code, client: &Client) -> Result<(), sqlx::Error> {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::platform::crypto::token::SecretHash;
 use crate::platform::http::FieldErrors;
 use crate::platform::ids::{OrganizationId, SessionId, UserId};
 
@@ -38,12 +39,14 @@ pub enum Standing {
 }
 
 /// Somebody who acts with a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Holder {
     /// Who.
     pub user: UserId,
     /// With which session.
     pub session: SessionId,
+    /// With which secret of it.
+    pub secret_hash: SecretHash,
 }
 
 /// An organization that nobody else owns.

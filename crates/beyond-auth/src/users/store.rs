@@ -51,14 +51,16 @@ pub async fn lock_standing(conn: &mut Conn, id: UserId) -> Result<Option<Standin
     Ok(banned.map(|banned| if banned { Standing::Banned } else { Standing::Good }))
 }
 
-/// Whether a session of the user lives.
+/// Whether a session of the user lives, and is still opened by the secret that was presented.
 pub async fn has_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM auth.sessions
-                          WHERE id = $2 AND user_id = $1 AND expires_at > now() AND idle_expires_at > now())
+                          WHERE id = $2 AND user_id = $1 AND secret_hash = $3
+                            AND expires_at > now() AND idle_expires_at > now())
                AS "lives!""#,
         holder.user.as_uuid(),
         holder.session.as_uuid(),
+        holder.secret_hash.as_bytes(),
     )
     .fetch_one(&mut *conn)
     .await

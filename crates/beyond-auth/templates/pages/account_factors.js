@@ -92,7 +92,8 @@ onSubmit(byId("add-totp"), async () => {
 });
 
 onSubmit(byId("enrol"), async ({ code }) => {
-  const answer = await post(`${FACTORS}/${pending}/activations`, { code: code.replace(/\s/g, "") });
+  const proven = { code: code.replace(/\s/g, "") };
+  const answer = await stepped(() => post(`${FACTORS}/${pending}/activations`, proven));
   enrolment.close();
   showCodes(answer.recovery_codes);
   await sections.factors();

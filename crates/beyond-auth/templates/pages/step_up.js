@@ -14,9 +14,10 @@ export const has = { email: null, password: config.methods.password, passkeys: f
 const FIELDS = {
   password: () => [t.common.password, { type: "password", autocomplete: "current-password", inputMode: "", className: "" }],
   totp: () => [t.factor.first_code, { type: "text", autocomplete: "one-time-code", inputMode: "numeric", className: "code" }],
+  recovery_code: () => [t.factor.recovery_code, { type: "text", autocomplete: "off", inputMode: "", className: "" }],
   email_code: () => [t.common.code, { type: "text", autocomplete: "one-time-code", inputMode: "numeric", className: "code" }],
 };
-const LABELS = { password: t.step_up.use_password, totp: t.factor.use_totp, passkey: t.factor.use_passkey, email_code: t.step_up.use_email };
+const LABELS = { password: t.step_up.use_password, totp: t.factor.use_totp, passkey: t.factor.use_passkey, recovery_code: t.factor.use_recovery_code, email_code: t.step_up.use_email };
 
 let method = null;
 let settle = null;
@@ -26,7 +27,7 @@ function ways(strong) {
   if (has.passkeys && available()) found.push("passkey");
   if (has.totp) found.push("totp");
   // A second factor is asked for: the first one again is none.
-  if (strong && found.length) return found;
+  if (strong && found.length) return [...found, "recovery_code"];
   if (has.password) found.unshift("password");
   if (config.methods.magic_link && has.email) found.push("email_code");
   return found;
@@ -72,6 +73,7 @@ async function proof(value) {
     case "passkey":
       return askPasskey({ step_up: true });
     case "totp":
+    case "recovery_code":
       return { method, code: value.replace(/\s/g, "") };
     default:
       return { method, email: has.email, code: value.replace(/\s/g, "") };

@@ -523,4 +523,8 @@ async fn minting_does_not_outlive_the_last_proof() {
     let longest = "SELECT max(ceil(extract(epoch FROM expires_at - now()) / 86400))::bigint
                    FROM auth.refresh_families WHERE revoked_at IS NULL";
     assert_eq!(crate::support::sql::number(&app, longest).await, 1);
+    // Past that, it asks for a credential.
+    crate::support::sql::run(&app, "UPDATE auth.sessions SET verified_at = now() - interval '31 days'").await;
+    let answer = http.post("/v1/refresh-tokens", json!({})).await;
+    assert_eq!(answer.problem(401), "insufficient_user_authentication");
 }

@@ -13,9 +13,9 @@ use sqlx::Connection as _;
 
 use crate::support::app::{ADMIN_SECRET, KEY, PASSWORD, Person};
 use crate::support::client::Http;
+use crate::support::cluster::Database;
 use crate::support::program::{Running, program};
 use crate::support::smtp::{Options, SmtpServer};
-use crate::support::cluster::Database;
 use crate::support::{TestApp, database, sql};
 
 /// Deaths, each at another moment.
@@ -235,7 +235,8 @@ async fn a_mail_whose_instance_died_over_it_is_sent_by_another() {
     let body = json!({ "email": "ada@example.com", "password": PASSWORD });
     victim.http.post("/v1/users", body).await.expect(202);
     // Claimed, and on its way to a server that does not answer.
-    let claimed = "SELECT count(*) FROM auth.outbox WHERE attempts = 1 AND locked_until > now() AND sent_at IS NULL";
+    let claimed =
+        "SELECT count(*) FROM auth.outbox WHERE attempts = 1 AND locked_until > now() AND sent_at IS NULL";
     while sqlx::query_scalar::<_, i64>(claimed).fetch_one(&mut conn).await.unwrap() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -253,7 +254,13 @@ async fn a_mail_whose_instance_died_over_it_is_sent_by_another() {
     assert_eq!(server.mails().len(), 1);
     // What it says is good: the proof was minted anew.
     let text = server.mails()[0]["text"].to_string();
-    let token: String = text.split_once("#token=").unwrap().1.chars().take_while(|c| *c != '\\' && !c.is_whitespace()).collect();
+    let token: String = text
+        .split_once("#token=")
+        .unwrap()
+        .1
+        .chars()
+        .take_while(|c| *c != '\\' && !c.is_whitespace())
+        .collect();
     let redemption = json!({ "token": token });
     successor.http.post("/v1/email-verifications/redemptions", redemption).await.expect(200);
 }

@@ -174,6 +174,11 @@ impl SecretHash {
         Self(hash)
     }
 
+    /// One that was read from where it is stored; `None` for what is none.
+    pub fn stored(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The bytes to store.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

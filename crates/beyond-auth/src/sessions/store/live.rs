@@ -14,14 +14,12 @@ use crate::users::User;
 pub struct Candidate {
     /// What the caller may see once the secret matches.
     pub live: Live,
-    /// SHA-256 of the secret.
-    secret_hash: Vec<u8>,
 }
 
 impl Candidate {
     /// Whether a presented secret is the stored one.
     pub fn opens_with(&self, presented: &SecretHash) -> bool {
-        presented.matches(&self.secret_hash)
+        presented.matches(self.live.secret_hash.as_bytes())
     }
 }
 
@@ -56,10 +54,11 @@ pub async fn find_live_many(
     for row in rows {
         let at = usize::try_from(row.position - 1).unwrap_or(usize::MAX);
         let (Some(id), Some(slot)) = (ids.get(at), found.get_mut(at)) else { continue };
+        let Some(secret_hash) = SecretHash::stored(&row.secret_hash) else { continue };
         let user_id = UserId::from(row.user_id);
         *slot = Some(Candidate {
-            secret_hash: row.secret_hash,
             live: Live {
+                secret_hash,
                 session: Session {
                     id: *id,
                     user_id,

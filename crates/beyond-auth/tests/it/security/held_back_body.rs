@@ -106,3 +106,36 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
     assert_eq!(count(&app, "SELECT count(*) FROM auth.api_keys").await, 1);
     app.sign_in(&owner.email, PASSWORD).await;
 }
+
+/// The token of the thief is a copy. When the owner steps up it dies, and what was begun with it must not get the
+/// fresher and stronger session.
+#[tokio::test]
+async fn what_was_begun_before_the_owners_step_up_gets_nothing_of_it() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled("ada@example.com").await;
+    let (owner, thief) = (&ada.person.http, &ada.person);
+    super::sql(
+        &app,
+        "UPDATE auth.sessions SET aal = 1, verified_at = now() - interval '1 day', second_verified_at = NULL",
+    )
+    .await;
+    let calls = [
+        ("/v1/refresh-tokens", json!({ "label": "of the thief" })),
+        ("/v1/sessions/current/verifications", json!({ "method": "password", "password": PASSWORD })),
+    ];
+    let mut held = Vec::new();
+    for (path, body) in &calls {
+        held.push((path, Held::begin(&app, thief, "POST", path, body).await));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let step_up = json!({ "method": "totp", "code": ada.device.code() });
+    let stepped = owner.post("/v1/sessions/current/verifications", step_up).await.expect(200);
+    for (path, call) in held {
+        let answer = call.finish().await;
+        assert_eq!(raw::status(&answer), Some(401), "{path}: {answer}");
+    }
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.refresh_families").await, 0);
+    let owner = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
+    let session = owner.get("/v1/sessions/current").await.expect(200)["session"].clone();
+    assert_eq!((&session["aal"], &session["amr"]), (&json!(2), &json!(["pwd", "otp", "mfa"])));
+}

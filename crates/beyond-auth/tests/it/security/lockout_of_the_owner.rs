@@ -202,7 +202,7 @@ async fn a_device_cookie_opens_nothing() {
 }
 
 #[tokio::test]
-async fn devices_from_before_the_factor_guess_at_it_with_one_budget() {
+async fn devices_from_before_the_factor_guess_at_it_with_the_strangers() {
     let app = TestApp::start().await;
     let ada = app.person(ADA).await;
     let mut browsers = Vec::new();
@@ -217,8 +217,11 @@ async fn devices_from_before_the_factor_guess_at_it_with_one_budget() {
     app.forget_steps().await;
     let mut guesses = 0;
     for browser in &mut browsers {
-        let due = browser.sign_in(ADA, PASSWORD).await.expect(202);
-        let token = due["attempt"]["token"].clone();
+        let due = browser.sign_in(ADA, PASSWORD).await;
+        if due.status == 429 {
+            break;
+        }
+        let token = due.expect(202)["attempt"]["token"].clone();
         for _ in 0..5 {
             browser.http = app.stranger();
             let body = json!({ "method": "totp", "attempt_token": token, "code": device.wrong() });
@@ -226,7 +229,8 @@ async fn devices_from_before_the_factor_guess_at_it_with_one_budget() {
             guesses += usize::from(answer.status == 401);
         }
     }
-    assert_eq!(guesses, 10);
+    // With those of strangers: two passwords and eight codes.
+    assert_eq!(guesses, 8);
 }
 
 #[tokio::test]

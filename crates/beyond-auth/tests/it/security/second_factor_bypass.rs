@@ -322,6 +322,14 @@ fn takeovers() -> Vec<(Method, &'static str, Value)> {
         (Method::POST, "/v1/users/me/factors", json!({})),
         (Method::POST, "/v1/users/me/recovery-codes", json!({})),
         (Method::POST, "/v1/users/me/passkeys/registration-options", json!({})),
+        (
+            Method::POST,
+            "/v1/users/me/passkeys",
+            json!({ "challenge_id": "01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", "credential": {} }),
+        ),
+        (Method::PATCH, "/v1/users/me/passkeys/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", json!({ "name": "x" })),
+        (Method::DELETE, "/v1/users/me/passkeys/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", json!(null)),
+        (Method::PATCH, "/v1/users/me/factors/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", json!({ "name": "x" })),
         (Method::DELETE, "/v1/sessions?scope=all", json!(null)),
         (Method::DELETE, "/v1/users/me", json!(null)),
     ]
@@ -406,4 +414,39 @@ async fn an_enrolment_from_before_the_owners_factor_is_not_activated_after_it() 
     let answer = ada.http.post(&activation(&id), json!({ "code": device.code() })).await;
     assert_eq!(answer.problem(401), "insufficient_user_authentication");
     assert_eq!(count(&app, "SELECT count(*) FROM auth.totp_factors WHERE activated_at IS NOT NULL").await, 1);
+}
+
+#[tokio::test]
+async fn a_lost_device_goes_by_a_recovery_code_long_after_the_sign_in() {
+    let app = TestApp::start().await;
+    let ada = app.enrolled(ADA).await;
+    sql(
+        &app,
+        "UPDATE auth.sessions SET verified_at = now() - interval '1 day',
+                                  second_verified_at = now() - interval '1 day'",
+    )
+    .await;
+    let step_up = json!({ "method": "password", "password": PASSWORD });
+    let stepped = ada.person.http.post("/v1/sessions/current/verifications", step_up).await.expect(200);
+    let http = app.stranger().with_bearer(stepped["session"]["token"].as_str().unwrap());
+    // The code that the removal takes is the second factor.
+    let path = format!("/v1/users/me/factors/{}", ada.factor);
+    let remove = async |code: &str| {
+        http.send(http.request(Method::DELETE, &path).json(&json!({ "code": code }))).await
+    };
+    remove(&ada.device.wrong()).await.problem(422);
+    remove(&ada.recovery_codes[0]).await.expect(204);
+}
+
+#[tokio::test]
+async fn an_address_added_before_the_factor_is_not_proven_after_it() {
+    let app = TestApp::start().await;
+    let ada = app.person(ADA).await;
+    let thief = app.sign_in(ADA, PASSWORD).await;
+    crate::support::mailed::add(&thief.http, "thief@example.com").await;
+    let token = token_in(&*kind_to(&app, "thief@example.com", "ev_").await);
+    let (id, device) = crate::support::otp_app::enrol(&ada.http).await;
+    let path = format!("/v1/users/me/factors/{id}/activations");
+    ada.http.post(&path, json!({ "code": device.code() })).await.expect(200);
+    redeem_token(&app.stranger(), &token).await.problem(400);
 }
