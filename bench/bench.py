@@ -230,6 +230,22 @@ class Bench:
             fail(f"unexpected answers: {result}")
         return result
 
+    def introspect(self, service, connections):
+        """Introspection of a random one of the users' API keys, by the admin secret."""
+        command = [self.wrk_binary, "-t2", f"-c{connections}", f"-d{self.arguments.seconds}s", "--timeout", "10s", "-s",
+                   f"{HERE}/introspect.lua", f"http://127.0.0.1:{service.port}", "--", str(USERS), SECRET]
+        before = processor_time(self.postgres, service)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        used = processor_time(self.postgres, service) - before
+        self.note(f"$ wrk -c{connections} /v1/api-keys/introspections (load {os.getloadavg()[0]:.1f})\n{done.stdout}")
+        result = json.loads(done.stdout.strip().splitlines()[-1])
+        result["rate"] = result["requests"] / result["duration_us"] * 1e6
+        result["cpu_us"] = used / max(result["requests"], 1) * 1e6
+        self.note(f"processor time a request: {result['cpu_us']:.1f} µs")
+        if result["not_2xx"] or result["timeout"] or result["read"] or result["inactive"]:
+            fail(f"unexpected answers: {result}")
+        return result
+
     def pgbench(self, postgres, database, clients, sessions=SESSIONS):
         command = [f"{self.pg_bin}/pgbench", "-n", "-M", "prepared", "-f", "session.sql",
                    "-D", f"sessions={sessions}", "-c", str(clients), "-j", str(min(clients, 2)),
@@ -315,6 +331,16 @@ def verification(bench, postgres, service):
     parts = median(runs["pgbench1"], "mean_us") + median(runs["hello1"], "mean_us")
     bench.row("P2 verify, one client, mean", f"{single:.0f} µs", f"query + hello {parts:.0f} µs",
               f"{single / parts:.2f}", "≤ 1.5")
+
+
+def introspection(bench, service):
+    """P3 beside P1, interleaved."""
+    runs = [(bench.introspect(service, 256), bench.wrk(service, 256)) for _ in range(bench.arguments.repetitions)]
+    for key, what, show in (("rate", "P3 key introspection, 256 connections", rate),
+                            ("cpu_us", "processor time of key introspection, 256 connections", "{:.1f} µs".format)):
+        figure, reference = median([run[0] for run in runs], key), median([run[1] for run in runs], key)
+        ratio, target = (figure / reference, "≥ 0.9 × P1") if key == "rate" else (reference / figure, "")
+        bench.row(what, show(figure), show(reference), f"{ratio:.2f}", target)
 
 
 def last_seen(bench, postgres, service):
@@ -406,7 +432,7 @@ def main():
     parser.add_argument("--repetitions", type=int, default=3, help="(%(default)s)")
     parser.add_argument("--idle", type=int, default=20, help="seconds of silence for P10 (%(default)s)")
     parser.add_argument("--large", action="store_true", help="also P11: 1M users, 10M sessions; some minutes, 8 GB")
-    parser.add_argument("--only", default="", help="some of: verify last-seen quiet cold overload, by commas")
+    parser.add_argument("--only", default="", help="some of: verify introspect last-seen quiet cold overload, by commas")
     parser.add_argument("--label", default="bench", help="part of the raw output's file name")
     arguments = parser.parse_args()
     if not os.access(arguments.binary, os.X_OK):
@@ -435,6 +461,8 @@ def main():
             return not wanted or name in wanted
         if do("verify"):
             verification(bench, postgres, service)
+        if do("introspect"):
+            introspection(bench, service)
         if do("last-seen"):
             last_seen(bench, postgres, service)
         footprint(bench, service, idle)

@@ -1,5 +1,5 @@
--- Loads :users users and :sessions sessions whose tokens can be computed from their number, so that a load
--- generator needs no list. The secret of session n is its number as 12 hexadecimal digits and 31 times "A".
+-- Loads :users users with an API key each, and :sessions sessions, whose tokens can be computed from their number, so
+-- that a load generator needs no list. The secret of session n is its number as 12 hexadecimal digits and 31 times "A".
 \set ON_ERROR_STOP on
 SET synchronous_commit = off;
 SET work_mem = '512MB';
@@ -32,11 +32,20 @@ SELECT pg_temp.id('0194', n), pg_temp.id('0190', 1 + (n::bigint * 7919) % :users
        now() + interval '3 hours', now() + interval '7 days', now() + interval '30 days'
 FROM generate_series(1, :sessions) n;
 
+-- As many API keys as users, made like the sessions. Last used lies ahead.
+INSERT INTO auth.api_keys (id, user_id, created_by, name, scopes, metadata, secret_hash, last_used_at, expires_at)
+SELECT pg_temp.id('0195', n), pg_temp.id('0190', 1 + (n::bigint * 7919) % :users),
+       pg_temp.id('0190', 1 + (n::bigint * 7919) % :users), 'Key ' || n, '{app:deploy,app:builds.read}',
+       jsonb_build_object('env', 'production', 'number', n),
+       sha256(decode(lpad(to_hex(n), 12, '0') || repeat('A', 31) || '=', 'base64')),
+       now() + interval '3 hours', now() + interval '30 days'
+FROM generate_series(1, :users) n;
+
 CREATE INDEX sessions_user_idx ON auth.sessions (user_id, id);
 CREATE INDEX sessions_expires_idx ON auth.sessions (least(idle_expires_at, expires_at));
 ALTER TABLE auth.sessions ADD CONSTRAINT sessions_user_id_fkey
     FOREIGN KEY (user_id) REFERENCES auth.users (id) ON DELETE CASCADE;
 COMMIT;
 
-VACUUM (ANALYZE) auth.users, auth.emails, auth.sessions;
+VACUUM (ANALYZE) auth.users, auth.emails, auth.sessions, auth.api_keys;
 CHECKPOINT;

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api_keys::Verification as ApiKeyVerification;
 use crate::platform::config::Config;
 use crate::platform::crypto::envelope::Keyring;
 use crate::platform::crypto::password::PasswordHasher;
@@ -28,6 +29,8 @@ pub struct Handles {
     pub db: Db,
     /// Verifies sessions on connections of its own.
     pub verification: Verification,
+    /// Verifies API keys on connections of its own.
+    pub api_keys: ApiKeyVerification,
     /// Seals and opens columns.
     pub keyring: Keyring,
     /// Hashes passwords on threads of its own.

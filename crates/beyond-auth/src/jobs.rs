@@ -10,7 +10,10 @@ use crate::platform::mail::Transport;
 use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
-use crate::{emails, identities, magic_link, oauth, passkeys, password, refresh, sessions, sign_in, signing_keys, totp};
+use crate::{
+    api_keys, emails, identities, magic_link, oauth, orgs, passkeys, password, refresh, sessions, sign_in, signing_keys,
+    totp,
+};
 
 /// Expired rows may lie about this long; nothing reads them.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
@@ -40,6 +43,7 @@ pub fn composers(app: &App) -> Composers {
             magic_link::mails::MAGIC_LINK,
             magic_link::mails::MagicLink { keyring: app.keyring.clone(), public_url: public_url.clone() },
         )
+        .with(orgs::mails::INVITATION, orgs::mails::Invite { public_url: public_url.clone() })
         .with(password::mails::PASSWORD_CHANGED, changed(password::mails::PASSWORD_CHANGED))
         .with(password::mails::PASSWORD_REMOVED, changed(password::mails::PASSWORD_REMOVED))
         .with(
@@ -77,6 +81,7 @@ pub fn spawn(app: &App, transport: Arc<dyn Transport>, templates: Arc<Templates>
     app.tasks.spawn(housekeeping(app.clone()));
     app.tasks.spawn(oauth::revocation::run(app.clone()));
     app.tasks.spawn(sessions::verification::write_last_seen(app.clone()));
+    app.tasks.spawn(api_keys::verification::write_last_used(app.clone()));
 }
 
 /// Deletes what has expired: after activity, and then not again for a while.
@@ -118,6 +123,8 @@ pub async fn purge(app: &App) -> Result<(), sqlx::Error> {
             magic_link::flow::purge(&mut conn, BATCH).await?,
             password::reset::purge(&mut conn, BATCH).await?,
             oauth::flow::purge(&mut conn, BATCH).await?,
+            orgs::invitations::purge(&mut conn, BATCH).await?,
+            api_keys::flow::purge(&mut conn, BATCH).await?,
             outbox::purge(&mut conn, KEEP_SENT_MAIL, BATCH).await?,
             limits::purge(&mut conn, u32::try_from(BATCH).unwrap_or(u32::MAX)).await?,
         ];

@@ -19,12 +19,14 @@ pub mod platform;
 
 // Slices: one folder per URL noun.
 pub mod admin;
+pub mod api_keys;
 pub mod audit;
 pub mod door;
 pub mod emails;
 pub mod identities;
 pub mod magic_link;
 pub mod oauth;
+pub mod orgs;
 pub mod pages;
 pub mod passkeys;
 pub mod password;

@@ -13,8 +13,8 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, door, emails, health, identities, magic_link, oauth, pages, passkeys, password, refresh, sessions, sign_out,
-    sign_up, signing_keys, totp, users,
+    admin, api_keys, door, emails, health, identities, magic_link, oauth, orgs, pages, passkeys, password, refresh,
+    sessions, sign_out, sign_up, signing_keys, totp, users,
 };
 
 /// The routes, each registered together with its documentation.
@@ -31,7 +31,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sign_up::routes::sign_up))
         .routes(routes!(users::routes::me, users::routes::update_me, users::routes::delete_me))
         .routes(routes!(door::routes::create, sessions::routes::list, sign_out::routes::revoke_several))
-        .routes(routes!(sessions::routes::verify, sessions::routes::update, sign_out::routes::current))
+        .routes(routes!(sessions::routes::verify, orgs::routes::session::update, sign_out::routes::current))
         .routes(routes!(sign_out::routes::revoke))
         .routes(routes!(door::routes::step_up))
         .routes(routes!(sessions::introspection::introspect))
@@ -68,6 +68,25 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(totp::routes::update, totp::routes::remove))
         .routes(routes!(totp::routes::activate))
         .routes(routes!(totp::routes::codes_left, totp::routes::renew_codes))
+        // Organizations.
+        .routes(routes!(orgs::routes::list, orgs::routes::create))
+        .routes(routes!(orgs::routes::get, orgs::routes::update, orgs::routes::delete))
+        .routes(routes!(orgs::routes::members::list))
+        .routes(routes!(orgs::routes::members::update, orgs::routes::members::remove))
+        .routes(routes!(orgs::routes::roles::list, orgs::routes::roles::create))
+        .routes(routes!(orgs::routes::roles::update, orgs::routes::roles::remove))
+        .routes(routes!(orgs::routes::invitations::list, orgs::routes::invitations::create))
+        .routes(routes!(orgs::routes::invitations::cancel))
+        .routes(routes!(orgs::routes::invitations::deliver))
+        .routes(routes!(orgs::routes::invitations::list_received))
+        .routes(routes!(orgs::routes::invitations::introspect))
+        .routes(routes!(orgs::routes::invitations::redeem))
+        .routes(routes!(orgs::routes::invitations::decline))
+        // API keys.
+        .routes(routes!(api_keys::routes::list, api_keys::routes::create))
+        .routes(routes!(api_keys::routes::get, api_keys::routes::update, api_keys::routes::revoke))
+        .routes(routes!(api_keys::routes::rotate))
+        .routes(routes!(api_keys::introspection::introspect))
         // The operator's side.
         .routes(routes!(admin::users::list, admin::users::create))
         .routes(routes!(admin::users::get, admin::users::update, admin::users::delete))
@@ -79,6 +98,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(admin::factors::remove))
         .routes(routes!(admin::oauth_providers::list, admin::oauth_providers::put))
         .routes(routes!(admin::oauth_providers::remove))
+        .routes(routes!(admin::api_keys::list, admin::api_keys::create))
+        .routes(routes!(admin::api_keys::get, admin::api_keys::update, admin::api_keys::revoke))
+        .routes(routes!(admin::api_keys::rotate))
         .routes(routes!(admin::signing_keys::list))
         .routes(routes!(admin::signing_keys::rotate))
         .routes(routes!(admin::signing_keys::remove))

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api_keys;
 use crate::app::{App, Handles};
 use crate::platform::config::Config;
 use crate::platform::crypto::password::{HasherConfig, PasswordHasher};
@@ -104,11 +105,13 @@ pub async fn start(
 
     // Verification has its own share, so that no other request can hold it up.
     let most = config.database.max_connections;
-    let others = most.saturating_sub(Verification::connections(most)).max(1);
+    let own = Verification::connections(most) + api_keys::Verification::connections(most);
+    let others = most.saturating_sub(own).max(1);
     let db = Db::new(&DatabaseConfig { max_connections: others, ..config.database.clone() })?;
     prepare(&db, &config).await?;
 
     let verification = Verification::new(&config.database)?;
+    let api_keys = api_keys::Verification::new(&config.database)?;
     let app = App::new(Handles {
         keyring: config.keyring.clone(),
         outbox: Outbox::new(&config.public_url),
@@ -116,6 +119,7 @@ pub async fn start(
         config,
         db,
         verification,
+        api_keys,
         hasher: PasswordHasher::new(options.hasher),
         activity: Arc::default(),
         unlinked: Arc::default(),
@@ -155,6 +159,7 @@ impl Running {
             tracing::warn!("background work was cut off");
         }
         self.app.verification.close().await;
+        self.app.api_keys.close().await;
         self.app.db.close().await;
     }
 }

@@ -7,6 +7,7 @@ use super::store::{self, AdminUser, Filter};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::emails::{self, Email};
+use crate::orgs;
 use crate::password;
 use crate::platform::crypto::password::{HashError, PolicyViolation};
 use crate::platform::db::Conn;
@@ -67,6 +68,22 @@ pub async fn get(app: &App, id: UserId) -> Result<AdminUser, Error> {
 async fn read(conn: &mut Conn, id: UserId) -> Result<AdminUser, Error> {
     let window = Window { limit: 1, after: None };
     store::list(conn, &Filter::Id(id), window).await?.pop().ok_or(Error::NotFound)
+}
+
+/// Deletes a user together with the organizations that nobody else owns.
+pub async fn delete_with_organizations(
+    app: &App,
+    id: UserId,
+    client: &Client,
+) -> Result<(), users::flow::Error> {
+    let mut tx = app.db.begin("admin.delete_user").await?;
+    let orphans = users::flow::lock_owned_alone(&mut tx, id).await?;
+    let orphans: Vec<_> = orphans.into_iter().map(|organization| organization.id).collect();
+    orgs::flow::delete_orphans(&mut tx, &orphans, id, client).await?;
+    users::flow::remove(&mut tx, id, Actor::Admin, client).await?;
+    tx.commit().await?;
+    app.unlinked.notify_one();
+    Ok(())
 }
 
 /// A user that the operator makes.

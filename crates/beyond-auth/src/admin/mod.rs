@@ -3,6 +3,7 @@
 //! Invariants: every route takes [`Admin`](crate::caller::Admin); every act is recorded in its own transaction; no
 //! secret is ever returned.
 
+pub mod api_keys;
 pub mod factors;
 pub mod flow;
 pub mod kek_rotations;

@@ -177,16 +177,40 @@ pub async fn update(
     Ok(Json(AdminUserResponse { user: flow::get(&app, id).await? }))
 }
 
+/// What becomes of organizations that nobody else owns.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteUserQuery {
+    /// `delete`: they go with the user. Otherwise the user stays.
+    #[param(inline)]
+    pub organizations: Option<Orphans>,
+}
+
+/// What becomes of organizations that nobody else owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Orphans {
+    /// They go with the user.
+    Delete,
+}
+
 /// Delete a user and everything that belongs to it.
+///
+/// The last owner of an organization stays (409 `last_owner`, with `organizations`), unless those are to go too.
 #[utoipa::path(delete, path = "/v1/admin/users/{id}", tag = "admin", security(("admin" = [])),
-    params(("id" = UserId, Path)), responses((status = 204, description = "Gone.")))]
+    params(("id" = UserId, Path), DeleteUserQuery), responses((status = 204, description = "Gone.")))]
 pub async fn delete(
     _: Admin,
     State(app): State<App>,
     Path(id): Path<UserId>,
+    Query(query): Query<DeleteUserQuery>,
     client: Client,
 ) -> Result<StatusCode, Problem> {
-    users::flow::delete(&app, id, None, &client).await?;
+    match query.organizations {
+        Some(Orphans::Delete) => flow::delete_with_organizations(&app, id, &client).await?,
+        None => users::flow::delete(&app, id, None, &client).await?,
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

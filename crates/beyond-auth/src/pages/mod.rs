@@ -51,8 +51,8 @@ static ASSETS: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
         STYLE: "page.css" "account.css" "contract.css";
         SCRIPT: "api.js" "ui.js" "texts.en.js" "texts.de.js" "webauthn.js" "second_factor.js" "password.js"
             "sign_in.js" "provider.js" "sign_up.js" "sign_out.js" "verify_email.js" "magic_link.js" "forgot_password.js"
-            "reset_password.js" "account.js" "account_identities.js" "account_ui.js" "account_emails.js" "account_factors.js" "account_devices.js" "step_up.js"
-            "contract.js" "schema.js";
+            "reset_password.js" "invitation.js" "account.js" "account_identities.js" "account_ui.js" "account_emails.js"
+            "account_factors.js" "account_devices.js" "account_organizations.js" "step_up.js" "contract.js" "schema.js";
     }
 });
 

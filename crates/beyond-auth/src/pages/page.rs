@@ -43,6 +43,7 @@ pub(super) static PAGES: &[Page] = &[
     page("/auth/magic-link", "magic_link"),
     page("/auth/forgot-password", "forgot_password"),
     page("/auth/reset-password", "reset_password"),
+    page("/auth/invitation", "invitation"),
     Page { signed_in: true, ..page("/auth/account", "account") },
 ];
 
@@ -58,7 +59,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     for (name, source) in templates! {
         "layout.html" "providers.html" "second_factor.html" "sign_in.html" "sign_up.html" "sign_out.html" "verify_email.html"
-        "magic_link.html" "forgot_password.html" "reset_password.html" "account.html" "unavailable.html"
+        "magic_link.html" "forgot_password.html" "reset_password.html" "invitation.html" "account.html" "unavailable.html"
     } {
         if let Err(error) = templates.add_template(name, source) {
             tracing::error!(name, %error, "a page is broken");
@@ -119,7 +120,7 @@ fn render(
     let context = context! {
         page => name, lang => texts.language, t => texts.texts.clone(),
         config => Value::from(Serde(config)),
-        config_json => serde_json::to_string(config).unwrap_or_default(),
+        config_json => attribute(&serde_json::to_string(config).unwrap_or_default()),
         return_to => target.map_or("", Url::as_str), carry => carry(target), cookie,
     };
     match TEMPLATES.get_template(file).and_then(|template| template.render(context)) {
@@ -129,6 +130,12 @@ fn render(
             crate::platform::http::Problem::internal().into_response()
         }
     }
+}
+
+/// JSON as the value of an attribute in single quotes. Escaped as text is, each of its many double quotes would be six
+/// characters.
+fn attribute(json: &str) -> Value {
+    Value::from_safe_string(json.replace('&', "&amp;").replace('\'', "&#39;").replace('<', "&lt;"))
 }
 
 /// The policy of all pages, with the place of the project's logo in it: nothing else may come from there.

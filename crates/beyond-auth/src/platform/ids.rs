@@ -133,6 +133,8 @@ ids! {
     RefreshTokenId;
     /// All refresh tokens that descend from one sign-in.
     RefreshFamilyId;
+    /// An API key; also the id part of its text.
+    ApiKeyId;
     /// An organization.
     OrganizationId;
     /// A passkey.
@@ -145,6 +147,10 @@ ids! {
     OAuthFlowId;
     /// A one-time code of the last hop; also the id part of its text.
     OAuthCodeId;
+    /// A role that an organization has made.
+    OrganizationRoleId;
+    /// An invitation into an organization; also the id part of its token.
+    InvitationId;
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::model::{Live, NewSession, Scope, Session, Standing};
+use super::model::{Active, Live, MemberLimits, NewSession, Scope, Session, Standing};
 use super::store::{self, Device, live};
 use crate::app::App;
 use crate::platform::crypto::token::{self, Token};
 use crate::platform::db::{Conn, coalesce};
 use crate::platform::http::Client;
 use crate::platform::http::pagination::Window;
-use crate::platform::ids::{RefreshFamilyId, SessionId, UserId};
+use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
 use crate::settings::Settings;
 use crate::users;
 
@@ -108,10 +108,40 @@ pub async fn end_families(
     store::delete_families(conn, user, families).await
 }
 
-/// Names a device.
-pub async fn rename(app: &App, id: SessionId, label: Option<&str>) -> Result<(), Error> {
-    let mut conn = app.db.acquire().await?;
-    Ok(store::update_label(&mut conn, id, label).await?)
+/// Names a device, in the caller's transaction.
+pub async fn rename(conn: &mut Conn, id: SessionId, label: Option<&str>) -> Result<(), sqlx::Error> {
+    store::update_label(conn, id, label).await
+}
+
+/// Lets sessions act for an organization, or for none, in the caller's transaction. Only `orgs` calls this: it knows
+/// what the organization asks for.
+///
+/// # Errors
+/// Violates `sessions_organization_member_fkey` when a user does not belong to the organization.
+pub async fn switch(
+    conn: &mut Conn,
+    ids: &[SessionId],
+    organization: Option<OrganizationId>,
+) -> Result<(), sqlx::Error> {
+    store::update_organization(conn, ids, organization).await
+}
+
+/// The sessions that act for an organization.
+pub async fn active_in(conn: &mut Conn, organization: OrganizationId) -> Result<Vec<Active>, sqlx::Error> {
+    store::list_active(conn, organization).await
+}
+
+/// Shortens the sessions of an organization's members, `only` those of one, in the caller's transaction.
+pub async fn limit_members(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    only: Option<UserId>,
+    limits: MemberLimits,
+) -> Result<(), sqlx::Error> {
+    if limits == MemberLimits::default() {
+        return Ok(());
+    }
+    store::limit_members(conn, organization, only, limits).await
 }
 
 /// A session whose owner presented a credential again.

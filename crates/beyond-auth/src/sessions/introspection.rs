@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::flow::{self, Error};
 use super::model::Live;
 use crate::app::App;
-use crate::caller::Server;
+use crate::caller::{IntrospectSessions, Server};
 use crate::platform::http::{Json, Problem};
 use crate::platform::ids::{OrganizationId, SessionId, UserId};
 
@@ -91,10 +91,10 @@ impl From<Live> for IntrospectionResponse {
 /// Ask about a session token, from server to server.
 ///
 /// Malformed, unknown, expired and revoked tokens all answer `{"active": false}`.
-#[utoipa::path(post, path = "/v1/sessions/introspections", tag = "sessions", security(("admin" = [])),
+#[utoipa::path(post, path = "/v1/sessions/introspections", tag = "sessions", security(("admin" = []), ("api_key" = [])),
     request_body = IntrospectionRequest, responses((status = 200, body = IntrospectionResponse)))]
 pub async fn introspect(
-    _: Server,
+    _: Server<IntrospectSessions>,
     State(app): State<App>,
     Json(body): Json<IntrospectionRequest>,
 ) -> Result<Json<IntrospectionResponse>, Problem> {

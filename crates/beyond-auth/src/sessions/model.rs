@@ -74,6 +74,28 @@ pub struct NewSession {
     pub family: Option<RefreshFamilyId>,
     /// What it takes over, where it renews an earlier one.
     pub inherited: Option<Inherited>,
+    /// What the organizations of the user ask for.
+    pub limits: MemberLimits,
+}
+
+/// How long sessions of a user live at most, by the wish of organizations that the user belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberLimits {
+    /// Without use.
+    pub idle: Option<Duration>,
+    /// Since a credential was presented.
+    pub absolute: Option<Duration>,
+}
+
+/// A session that acts for an organization.
+#[derive(Clone, Debug)]
+pub struct Active {
+    /// Which.
+    pub id: SessionId,
+    /// Assurance reached.
+    pub aal: i16,
+    /// Methods used.
+    pub amr: Vec<String>,
 }
 
 /// What a renewed session takes over: renewing proves nothing anew.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::store;
 use crate::app::App;
-use crate::caller::Server;
+use crate::caller::{ReadRevocations, Server};
 use crate::platform::http::{Json, Problem, Query};
 
 /// Something that must not be accepted any more.
@@ -77,10 +77,10 @@ pub struct RevocationsResponse {
 }
 
 /// Read what was revoked since the last time.
-#[utoipa::path(get, path = "/v1/revocations", tag = "sessions", security(("admin" = [])),
+#[utoipa::path(get, path = "/v1/revocations", tag = "sessions", security(("admin" = []), ("api_key" = [])),
     params(RevocationsQuery), responses((status = 200, body = RevocationsResponse)))]
 pub async fn feed(
-    _: Server,
+    _: Server<ReadRevocations>,
     State(app): State<App>,
     Query(query): Query<RevocationsQuery>,
 ) -> Result<Json<RevocationsResponse>, Problem> {

@@ -1,16 +1,16 @@
 //! Sessions over HTTP.
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::device::{self, Description};
 use super::extract::CurrentSession;
 use super::flow;
-use super::model::{Live, Session, check_label};
+use super::model::{Live, Session};
 use super::store::Device;
 use crate::app::App;
-use crate::platform::http::{FieldErrors, Json, Page, PageQuery, Problem, Query};
+use crate::platform::http::{Json, Page, PageQuery, Problem, Query};
 use crate::platform::ids::SessionId;
 use crate::users::User;
 
@@ -37,35 +37,6 @@ impl From<Live> for CurrentSessionResponse {
     responses((status = 200, body = CurrentSessionResponse)))]
 pub async fn verify(CurrentSession(live): CurrentSession) -> Json<CurrentSessionResponse> {
     Json(live.into())
-}
-
-/// What to change; a field that is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UpdateSessionRequest {
-    /// One's own name for the device; `null` clears it.
-    #[serde(default, deserialize_with = "crate::users::routes::sent")]
-    #[schema(value_type = Option<String>, max_length = 100)]
-    pub label: Option<Option<String>>,
-}
-
-/// Name the device.
-#[utoipa::path(patch, path = "/v1/sessions/current", tag = "sessions",
-    security(("session" = []), ("cookie" = [])), request_body = UpdateSessionRequest,
-    responses((status = 200, body = CurrentSessionResponse)))]
-pub async fn update(
-    State(app): State<App>,
-    CurrentSession(mut live): CurrentSession,
-    Json(body): Json<UpdateSessionRequest>,
-) -> Result<Json<CurrentSessionResponse>, Problem> {
-    if let Some(label) = body.label {
-        let mut errors = FieldErrors::default();
-        let label = check_label(label.as_deref(), &mut errors);
-        errors.finish()?;
-        flow::rename(&app, live.session.id, label.as_deref()).await?;
-        live.session.label = label;
-    }
-    Ok(Json(live.into()))
 }
 
 /// A session in the list of devices.

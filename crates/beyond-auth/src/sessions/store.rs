@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
-use super::model::{NewSession, Scope, Session, Standing};
+use super::model::{Active, MemberLimits, NewSession, Scope, Session, Standing};
 use super::revocations::{Position, Revocation};
 use crate::platform::crypto::token::{self, SecretHash, Token};
 use crate::platform::db::Conn;
@@ -23,6 +23,10 @@ fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds }
 }
 
+fn seconds(duration: Option<Duration>) -> Option<i32> {
+    duration.map(|duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX))
+}
+
 /// Stores a session under the hash of its token's secret.
 pub async fn insert(
     conn: &mut Conn,
@@ -32,16 +36,24 @@ pub async fn insert(
 ) -> Result<Session, sqlx::Error> {
     let secret_hash = token.hash();
     let inherited = new.inherited.as_ref();
+    // Somebody may be ending the membership just now: then this waits, and finds it gone.
     let row = sqlx::query!(
-        "INSERT INTO auth.sessions
+        r#"INSERT INTO auth.sessions
              (id, user_id, secret_hash, aal, amr, user_agent, address, idle_expires_at, expires_at, impersonator,
-              refresh_family_id, label, organization_id, verified_at, second_verified_at)
+              refresh_family_id, label, organization_id, verified_at, second_verified_at, idle_limit_seconds)
          VALUES ($1, $2, $3, $4, $5, $6, $7,
-                 least(now() + least($8::interval, $9::interval), $15), least(now() + $9::interval, $15), $10,
-                 $11, $12, $13, coalesce($14, now()),
+                 least(now() + least($8::interval, $9::interval, make_interval(secs => $17::integer)), $15,
+                       coalesce($14, now()) + $18::interval),
+                 least(now() + $9::interval, $15, coalesce($14, now()) + $18::interval), $10,
+                 $11, $12,
+                 (SELECT m.organization_id FROM auth.organization_members m
+                  WHERE m.organization_id = $13 AND m.user_id = $2 FOR KEY SHARE),
+                 coalesce($14, now()),
                  -- What is inherited stands, whatever it is; otherwise two factors were presented just now, or one was.
-                 CASE WHEN $14::timestamptz IS NOT NULL THEN $16 WHEN $4::int2 >= 2 THEN now() END)
-         RETURNING created_at, last_seen_at, verified_at, idle_expires_at, expires_at",
+                 CASE WHEN $14::timestamptz IS NOT NULL THEN $16 WHEN $4::int2 >= 2 THEN now() END,
+                 $17::integer)
+         RETURNING created_at, last_seen_at, verified_at, idle_expires_at, expires_at,
+                   organization_id AS "organization_id: OrganizationId""#,
         token.id(),
         new.user_id.as_uuid(),
         secret_hash.as_bytes(),
@@ -58,6 +70,8 @@ pub async fn insert(
         inherited.map(|inherited| inherited.verified_at),
         inherited.map(|inherited| inherited.ends_by),
         inherited.and_then(|inherited| inherited.second_verified_at),
+        seconds(new.limits.idle),
+        new.limits.absolute.map(interval),
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -72,7 +86,7 @@ pub async fn insert(
         verified_at: row.verified_at,
         idle_expires_at: row.idle_expires_at,
         expires_at: row.expires_at,
-        organization_id: inherited.and_then(|inherited| inherited.organization_id),
+        organization_id: row.organization_id,
         impersonator: new.impersonator.clone(),
     })
 }
@@ -276,6 +290,66 @@ pub async fn update_label(conn: &mut Conn, id: SessionId, label: Option<&str>) -
     sqlx::query!("UPDATE auth.sessions SET label = $2 WHERE id = $1", id.as_uuid(), label)
         .execute(&mut *conn)
         .await?;
+    Ok(())
+}
+
+/// Lets sessions act for an organization, or for none.
+///
+/// # Errors
+/// Violates `sessions_organization_member_fkey` when a user does not belong to the organization.
+pub async fn update_organization(
+    conn: &mut Conn,
+    ids: &[SessionId],
+    organization: Option<OrganizationId>,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().map(SessionId::as_uuid).collect();
+    sqlx::query!(
+        "UPDATE auth.sessions SET organization_id = $2 WHERE id = ANY ($1)",
+        &ids,
+        organization.map(|id| id.as_uuid()),
+    )
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// The sessions that act for an organization.
+pub async fn list_active(conn: &mut Conn, organization: OrganizationId) -> Result<Vec<Active>, sqlx::Error> {
+    sqlx::query_as!(
+        Active,
+        r#"SELECT id AS "id: SessionId", aal, amr FROM auth.sessions WHERE organization_id = $1 ORDER BY id"#,
+        organization.as_uuid(),
+    )
+    .fetch_all(&mut *conn)
+    .await
+}
+
+/// Shortens the sessions of an organization's members, `only` those of one. Taken in the order of their ids, so that
+/// two who do so do not wait for each other.
+pub async fn limit_members(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    only: Option<UserId>,
+    limits: MemberLimits,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "WITH due AS (
+             SELECT s.id FROM auth.sessions s
+             JOIN auth.organization_members m ON m.user_id = s.user_id
+             WHERE m.organization_id = $1 AND ($2::uuid IS NULL OR m.user_id = $2)
+             ORDER BY s.id FOR NO KEY UPDATE OF s)
+         UPDATE auth.sessions s
+         SET idle_limit_seconds = least(s.idle_limit_seconds, $3::integer),
+             idle_expires_at = least(s.idle_expires_at, now() + make_interval(secs => $3::integer)),
+             expires_at = least(s.expires_at, s.verified_at + $4::interval)
+         FROM due WHERE s.id = due.id",
+        organization.as_uuid(),
+        only.map(|id| id.as_uuid()),
+        seconds(limits.idle),
+        limits.absolute.map(interval),
+    )
+    .execute(&mut *conn)
+    .await?;
     Ok(())
 }
 

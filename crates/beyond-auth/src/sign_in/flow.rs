@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::attempts;
 use super::devices::Device;
 use super::model::{Error, Outcome, Proof, SignedIn, Wish};
+use super::store;
 use crate::audit::{self, Actor, Event};
 use crate::platform::crypto::token::Token;
 use crate::platform::db::Conn;
@@ -12,6 +13,7 @@ use crate::platform::http::Client;
 use crate::platform::ids::{RefreshFamilyId, UserId};
 use crate::refresh;
 use crate::sessions::flow::Elevated;
+use crate::sessions::model::MemberLimits;
 use crate::sessions::{self, Live, NewSession};
 use crate::settings::Settings;
 use crate::users::{self, Standing, User};
@@ -83,6 +85,7 @@ pub(super) async fn mint(
         impersonator: None,
         family,
         inherited: None,
+        limits: store::member_limits(conn, user.id).await?,
     };
     let (session, token) = sessions::flow::create(conn, &new, &Token::mint(), client).await?;
     let event = Event::new("session.created", Actor::User(user.id))
@@ -168,6 +171,7 @@ pub async fn impersonate(
         impersonator: Some(impersonator.to_owned()),
         family: None,
         inherited: None,
+        limits: MemberLimits::default(),
     };
     let (session, token) = sessions::flow::create(conn, &new, &Token::mint(), client).await?;
     let event = Event::new("user.impersonated", Actor::Admin)

@@ -6,8 +6,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::flow::admit;
 use super::model::{self, SignedIn};
+use super::store;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
+use crate::orgs;
 use crate::platform::crypto::token::{Refresh, Token};
 use crate::platform::db::Conn;
 use crate::platform::http::{Client, Problem};
@@ -72,12 +74,14 @@ async fn rotate(
     successor: Successor,
     client: &Client,
 ) -> Result<Renewed, Error> {
-    if let Some(replaced) = successor.replaced {
-        sessions::flow::shorten(conn, replaced, settings.refresh_tokens.grace()).await?;
-    }
     let proven = successor.proven;
+    let user = holder.user_id;
+    let organization_id = match successor.organization_id {
+        Some(id) => orgs::active::carried_over(conn, user, id, proven.aal, &proven.amr).await?,
+        None => None,
+    };
     let new = NewSession {
-        user_id: holder.user_id,
+        user_id: user,
         aal: proven.aal,
         amr: proven.amr,
         idle: settings.sessions.idle(),
@@ -88,12 +92,22 @@ async fn rotate(
             verified_at: proven.verified_at,
             second_verified_at: proven.second_verified_at,
             label: successor.label,
-            organization_id: successor.organization_id,
+            organization_id,
             ends_by: successor.issued.expires_at,
         }),
+        limits: store::member_limits(conn, user).await?,
     };
     let (session, token) = sessions::flow::create(conn, &new, &successor.session_token, client).await?;
-    let event = Event::new("refresh_token.rotated", Actor::User(holder.user_id))
+    // After the new one was made, which holds the membership that it acts by: whoever ends memberships takes the member
+    // first and the sessions then.
+    if let Some(replaced) = successor.replaced {
+        sessions::flow::shorten(conn, replaced, settings.refresh_tokens.grace()).await?;
+    }
+    // An organization of the user asks for a credential now and then, and renewing presents none.
+    if session.expires_at <= session.created_at {
+        return Err(Error::Invalid);
+    }
+    let event = Event::new("refresh_token.rotated", Actor::User(user))
         .session(session.id)
         .from(client)
         .details(serde_json::json!({ "family_id": holder.family_id }));

@@ -1,5 +1,7 @@
 //! SQL on `auth.sign_in_attempts`, and what a decision at the door reads of a user.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::attempts::OpenAttempt;
@@ -7,6 +9,7 @@ use super::model::{Factor, Wish};
 use crate::platform::crypto::token::{Attempt, SecretHash, Token};
 use crate::platform::db::Conn;
 use crate::platform::ids::{AttemptId, UserId};
+use crate::sessions::model::MemberLimits;
 
 /// The second factors of a user that could be presented now.
 pub async fn factors(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
@@ -23,6 +26,21 @@ pub async fn factors(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx:
     let has =
         [(row.totp, Factor::Totp), (row.passkey, Factor::Passkey), (row.recovery_code, Factor::RecoveryCode)];
     Ok(has.into_iter().filter_map(|(has, factor)| has.then_some(factor)).collect())
+}
+
+/// How long sessions of a user may live by the wish of organizations that the user belongs to: the shortest counts.
+pub async fn member_limits(conn: &mut Conn, user: UserId) -> Result<MemberLimits, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT min(o.session_idle_seconds) AS idle, min(o.session_absolute_seconds) AS absolute
+         FROM auth.organization_members m JOIN auth.organizations o ON o.id = m.organization_id
+         WHERE m.user_id = $1",
+        user.as_uuid(),
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let seconds =
+        |found: Option<i32>| found.and_then(|found| u64::try_from(found).ok()).map(Duration::from_secs);
+    Ok(MemberLimits { idle: seconds(row.idle), absolute: seconds(row.absolute) })
 }
 
 /// Tells one password of a user from the next, and one authenticator app; 0 where there is none.

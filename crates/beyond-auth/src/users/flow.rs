@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::model::{Holder, Profile, Standing, User};
+use super::model::{Holder, OwnedAlone, Profile, Standing, User};
 use super::store;
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
@@ -18,6 +18,9 @@ pub enum Error {
     /// There is no such user.
     #[error("there is no such user")]
     NotFound,
+    /// Organizations would be left without an owner.
+    #[error("the user is the last owner of organizations")]
+    LastOwner(Vec<OwnedAlone>),
     /// The session that asked has ended meanwhile.
     #[error("the session has ended")]
     Ended,
@@ -129,16 +132,34 @@ pub async fn update_profile(
     Ok(user)
 }
 
-/// Deletes a user with everything that belongs to it; sessions end with the row. `by` as in [`update_profile`].
+/// Deletes a user with everything that belongs to it; sessions end with the row. Somebody whom organizations could not
+/// be without stays. `by` as in [`update_profile`].
 pub async fn delete(app: &App, id: UserId, by: Option<Holder>, client: &Client) -> Result<(), Error> {
     let mut tx = app.db.begin("users.delete").await?;
     let actor = lock_for(&mut tx, id, by).await?;
-    if !store::delete(&mut tx, id).await? {
-        return Err(Error::NotFound);
+    let alone = store::lock_owned_alone(&mut tx, id).await?;
+    if !alone.is_empty() {
+        return Err(Error::LastOwner(alone));
     }
-    audit::record(&mut tx, Event::new("user.deleted", actor).on(id).from(client)).await?;
+    remove(&mut tx, id, actor, client).await?;
     tx.commit().await?;
     app.unlinked.notify_one();
+    Ok(())
+}
+
+/// The organizations that nobody would own without the user, in the caller's transaction: until that ends, nobody joins
+/// or leaves an organization of the user's or changes a role there.
+pub async fn lock_owned_alone(conn: &mut Conn, id: UserId) -> Result<Vec<OwnedAlone>, Error> {
+    store::lock_standing(conn, id).await?.ok_or(Error::NotFound)?;
+    Ok(store::lock_owned_alone(conn, id).await?)
+}
+
+/// Deletes a user, in the caller's transaction, which has seen to the organizations.
+pub async fn remove(conn: &mut Conn, id: UserId, actor: Actor, client: &Client) -> Result<(), Error> {
+    if !store::delete(conn, id).await? {
+        return Err(Error::NotFound);
+    }
+    audit::record(conn, Event::new("user.deleted", actor).on(id).from(client)).await?;
     Ok(())
 }
 

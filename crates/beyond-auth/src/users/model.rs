@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::platform::crypto::token::SecretHash;
 use crate::platform::http::FieldErrors;
-use crate::platform::ids::{SessionId, UserId};
+use crate::platform::ids::{OrganizationId, SessionId, UserId};
 
 /// A user as the user sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -47,6 +47,17 @@ pub struct Holder {
     pub session: SessionId,
     /// With which secret of it.
     pub secret_hash: SecretHash,
+}
+
+/// An organization that nobody else owns.
+#[derive(Clone, Debug, Serialize)]
+pub struct OwnedAlone {
+    /// Which.
+    pub id: OrganizationId,
+    /// For people.
+    pub name: String,
+    /// Names it in addresses.
+    pub slug: String,
 }
 
 /// Longest display name, in characters.

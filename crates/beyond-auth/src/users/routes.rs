@@ -71,7 +71,9 @@ pub async fn update_me(
     Ok(Json(UserResponse { user }))
 }
 
-/// Delete one's own account and everything that belongs to it. Needs a recent authentication.
+/// Delete one's own account and everything that belongs to it.
+///
+/// Needs a recent authentication. The last owner of an organization stays (409 `last_owner`, with `organizations`).
 #[utoipa::path(delete, path = "/v1/users/me", tag = "users", security(("session" = []), ("cookie" = [])),
     responses((status = 204, description = "Gone.")))]
 pub async fn delete_me(
@@ -87,6 +89,12 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound => Self::not_found(),
+            Error::LastOwner(organizations) => Self::new(
+                StatusCode::CONFLICT,
+                "last_owner",
+                "Organizations would be left without an owner. Make somebody else owner, or delete them first.",
+            )
+            .with_member("organizations", serde_json::to_value(organizations).unwrap_or_default()),
             Error::Ended => Self::unauthenticated("invalid_token", "The session has ended."),
             Error::Database(error) => error.into(),
         }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::model::{Holder, Profile, Standing, User};
+use super::model::{Holder, OwnedAlone, Profile, Standing, User};
 use crate::platform::db::Conn;
-use crate::platform::ids::UserId;
+use crate::platform::ids::{OrganizationId, UserId};
 
 /// Makes a user.
 pub async fn insert(conn: &mut Conn, profile: &Profile) -> Result<UserId, sqlx::Error> {
@@ -89,6 +89,31 @@ pub async fn update_profile(
     Ok(result.rows_affected() == 1)
 }
 
+/// Holds every organization that the user belongs to until the transaction ends, and answers those that nobody else
+/// owns. Taken in the order of their ids; a role cannot change there meanwhile.
+pub async fn lock_owned_alone(conn: &mut Conn, id: UserId) -> Result<Vec<OwnedAlone>, sqlx::Error> {
+    sqlx::query!(
+        "SELECT o.id FROM auth.organizations o
+         WHERE o.id IN (SELECT m.organization_id FROM auth.organization_members m WHERE m.user_id = $1)
+         ORDER BY o.id FOR NO KEY UPDATE OF o",
+        id.as_uuid(),
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query_as!(
+        OwnedAlone,
+        r#"SELECT o.id AS "id: OrganizationId", o.name, o.slug
+           FROM auth.organization_members m JOIN auth.organizations o ON o.id = m.organization_id
+           WHERE m.user_id = $1 AND m.role = 'owner'
+             AND NOT EXISTS (SELECT FROM auth.organization_members others
+                             WHERE others.organization_id = o.id AND others.user_id <> $1 AND others.role = 'owner')
+           ORDER BY o.id"#,
+        id.as_uuid(),
+    )
+    .fetch_all(&mut *conn)
+    .await
+}
+
 /// Deletes the user and, by cascade, everything that belongs to the user.
 pub async fn delete(conn: &mut Conn, id: UserId) -> Result<bool, sqlx::Error> {
     let result =
@@ -110,8 +135,8 @@ pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::
 }
 
 /// Where somebody came in before the first proof of an address, or `always`, removes what may have been planted:
-/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys, identities and the password. Whoever proved the address
-/// sets a new one by reset.
+/// sessions, half-finished sign-ins, refresh tokens, second factors, passkeys, API keys, identities and the password.
+/// Whoever proved the address sets a new one by reset.
 pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "WITH used AS (
@@ -125,7 +150,10 @@ pub async fn forget_unproven_use(conn: &mut Conn, id: UserId, always: bool) -> R
          codes AS (DELETE FROM auth.totp_recovery_codes c USING used WHERE c.user_id = used.id),
          factors AS (DELETE FROM auth.totp_factors f USING used WHERE f.user_id = used.id),
          passkeys AS (DELETE FROM auth.passkeys k USING used WHERE k.user_id = used.id),
-         identities AS (DELETE FROM auth.identities i USING used WHERE i.user_id = used.id)
+         identities AS (DELETE FROM auth.identities i USING used WHERE i.user_id = used.id),
+         api_keys AS (
+             UPDATE auth.api_keys k SET revoked_at = now()
+             FROM used WHERE k.user_id = used.id AND k.revoked_at IS NULL)
          DELETE FROM auth.passwords p USING used WHERE p.user_id = used.id",
         id.as_uuid(),
         always,

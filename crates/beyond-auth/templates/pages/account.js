@@ -5,6 +5,7 @@ import "./account_devices.js";
 import "./account_emails.js";
 import "./account_factors.js";
 import "./account_identities.js";
+import "./account_organizations.js";
 import { confirmed, sections } from "./account_ui.js";
 import "./password.js";
 import { has, stepped } from "./step_up.js";

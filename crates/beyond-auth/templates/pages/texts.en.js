@@ -39,6 +39,7 @@ export default {
 "password_contains_context": "This is made of your address or the name of this service.",
 "wrong_code": "This code is not valid: mistyped, too old, or used before.",
 "wrong_password": "This is not your current password.",
+"last_owner": "You are the last owner of an organization. Make somebody else owner first.",
 "last_way_in": "This is the last way into your account, so it stays."
 },
 "sign_in": {
@@ -141,6 +142,21 @@ export default {
 "bad_lead": "It may have expired, been used, or been replaced by a newer mail.",
 "again": "Get a new link"
 },
+"invitation": {
+"title": "Invitation",
+"join": "Join {organization}",
+"lead": "{inviter} invites you to join {organization}.",
+"lead_nobody": "You are invited to join {organization}.",
+"address": "The invitation is for {email}. Sign in with this address, or create an account with it, to accept.",
+"accept": "Accept",
+"decline": "Decline",
+"done_title": "Welcome to {organization}",
+"done_lead": "You belong to it now.",
+"declined_title": "Invitation declined",
+"declined_lead": "You can close this page.",
+"bad_title": "This invitation does not work",
+"bad_lead": "It may have expired, been used, or been replaced by a newer mail. Ask for a new one."
+},
 "account": {
 "title": "Your account",
 "back": "Back",
@@ -185,6 +201,11 @@ export default {
 "others_out": "All other devices are signed out.",
 "device": "{browser} on {system}",
 "unknown_device": "Unknown device",
+"organizations": "Organizations",
+"leave": "Leave",
+"leave_ask": "Leave {name}?",
+"invited": "Invitation",
+"invited_lead": "To accept it, open the link in the mail.",
 "added": "Added {at}",
 "used": "Last used {at}",
 "seen": "Last seen {at}",

@@ -19,8 +19,22 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-// To the application where it asked for that, to the account otherwise. The server has compared origins.
-export const leave = (target) => location.replace(target || returnTo || "/auth/account");
+// Whoever has to sign in before accepting an invitation finds back to it: in this tab, and no longer than it is open.
+const KEPT = "invitation";
+export function keepInvitation(what) {
+  if (what) sessionStorage.setItem(KEPT, JSON.stringify(what));
+  else sessionStorage.removeItem(KEPT);
+}
+export const invited = JSON.parse(sessionStorage.getItem(KEPT));
+const address = byId("email");
+if (invited && address) address.value = invited.email;
+
+// To the invitation that is still to be accepted, to the application where it asked for that, to the account otherwise.
+// The server has compared origins.
+export function leave(target) {
+  const back = sessionStorage.getItem(KEPT) && `/auth/invitation${page.carry}`;
+  location.replace(back || target || returnTo || "/auth/account");
+}
 
 // Shows one step of the page, and puts the focus where it goes on.
 export function step(name) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { BASE, PASSWORD, api, flow, look, open, signUp, title } from "./support.mjs";
 
 const APP = "http://localhost:1/after?sign=in";
-const PAGES = ["sign-in", "sign-up", "sign-out", "verify-email", "forgot-password", "magic-link#token=x", "reset-password#token=x", "verify-email#token=x"];
+const PAGES = ["sign-in", "sign-up", "sign-out", "verify-email", "forgot-password", "magic-link#token=x", "reset-password#token=x", "verify-email#token=x", "invitation#token=x"];
 
 await flow(async (newcomer) => {
   const { page, context } = await newcomer();

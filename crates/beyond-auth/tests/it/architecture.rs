@@ -24,8 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sessions", &["audit", "settings", "users"]),
     ("refresh", &["audit", "sessions", "settings", "users"]),
     ("signing_keys", &["audit", "sessions", "settings", "users"]),
+    ("orgs", &["audit", "emails", "sessions", "settings", "users"]),
+    ("api_keys", &["audit", "orgs", "sessions", "users"]),
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.
-    ("sign_in", &["audit", "refresh", "sessions", "settings", "users"]),
+    ("sign_in", &["audit", "orgs", "refresh", "sessions", "settings", "users"]),
     ("sign_out", &["audit", "refresh", "sessions", "sign_in", "users"]),
     ("totp", &["audit", "emails", "sessions", "settings", "sign_in", "sign_out", "users"]),
     ("magic_link", &["audit", "emails", "sessions", "settings", "sign_in", "users"]),
@@ -54,10 +56,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
+            "api_keys",
             "audit",
             "door",
             "emails",
             "oauth",
+            "orgs",
             "passkeys",
             "password",
             "sessions",
@@ -71,7 +75,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("pages", &["audit", "door", "emails", "password", "sessions", "settings", "sign_in", "users"]),
     // Above the slices.
-    ("caller", &["app"]),
+    ("caller", &["api_keys", "app"]),
     ("cors", &["app", "settings"]),
     ("health", &["app"]),
     ("jobs", &["*", "app"]),
@@ -94,10 +98,12 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("users::store", "auth.passkeys", "the same statement"),
     ("users::store", "auth.identities", "the same statement"),
     ("users::store", "auth.totp_recovery_codes", "the same statement"),
+    ("users::store", "auth.api_keys", "the same statement"),
     ("emails::store", "auth.users", "the claims that a proof ends, with the sign-ups that were nothing else"),
     ("emails::store", "auth.magic_links", "whatever was mailed to an address ends in one statement"),
     ("emails::store", "auth.password_resets", "the same statement"),
     ("app", "sessions::Verification", "the handle by which waiting verifications share a statement"),
+    ("app", "api_keys::Verification", "the same for API keys"),
     ("sessions::store", "auth.revocations", "the feed of what sessions and users leave behind"),
 ];
 

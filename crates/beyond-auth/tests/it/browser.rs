@@ -121,6 +121,11 @@ async fn an_account_elsewhere_opens_the_door_and_can_be_disconnected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_invited_signs_up_on_the_way_and_joins() {
+    flow("invitation").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_account_is_managed_on_its_page() {
     flow("account").await;
 }

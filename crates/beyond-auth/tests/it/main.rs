@@ -1,6 +1,7 @@
 //! The single integration binary: behaviour through HTTP, on real Postgres.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod api_keys;
 mod architecture;
 mod bad_input;
 mod browser;
@@ -14,6 +15,7 @@ mod emails;
 mod errors;
 mod identities;
 mod import;
+mod invitations;
 mod jwt;
 mod kek;
 mod limits;
@@ -23,6 +25,7 @@ mod mail_preview;
 mod mfa;
 mod oauth;
 mod openapi;
+mod orgs;
 mod outage;
 mod pages;
 mod passkeys;

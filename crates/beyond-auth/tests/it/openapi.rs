@@ -21,6 +21,7 @@ const PUBLIC: &[&str] = &[
     "get_well_known_jwks_json",
     "get_well_known_webauthn",
     "post_email_verifications_redemptions",
+    "post_invitations_introspections",
     "post_magic_links",
     "post_oauth_provider_callback",
     "post_passkeys_authentication_options",

@@ -18,6 +18,7 @@ const AUTH_PAGES: &[&str] = &[
     "/auth/magic-link",
     "/auth/forgot-password",
     "/auth/reset-password",
+    "/auth/invitation",
     "/auth/account",
 ];
 

@@ -27,8 +27,10 @@ enum Who {
     Fresh,
     /// The admin secret.
     Admin,
+    /// The admin secret, or a key of the project with the scope.
+    Server,
 }
-use Who::{Admin, Fresh, Public, Session};
+use Who::{Admin, Fresh, Public, Server, Session};
 
 /// Whose id stands in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,10 @@ enum Id {
     Factor,
     /// Another user and a second factor of that one.
     UserFactor,
+    /// An API key of another user.
+    ApiKey,
+    /// An organization of another user, that user, and what belongs to it.
+    Organization,
 }
 
 /// One operation: method, path, who may call it, whose id is in the path, a body that would be accepted.
@@ -87,8 +93,8 @@ const CASES: &[Case] = &[
         Id::None,
         || json!({ "method": "password", "password": PASSWORD }),
     ),
-    ("POST", "/v1/sessions/introspections", Admin, Id::None, || json!({ "token": "session_x" })),
-    ("GET", "/v1/revocations", Admin, Id::None, none),
+    ("POST", "/v1/sessions/introspections", Server, Id::None, || json!({ "token": "session_x" })),
+    ("GET", "/v1/revocations", Server, Id::None, none),
     ("DELETE", "/v1/sessions/{id}", Session, Id::Session, none),
     ("POST", "/v1/sessions/current/jwts", Session, Id::None, || json!({})),
     ("POST", "/v1/refresh-tokens", Session, Id::None, || json!({})),
@@ -141,6 +147,63 @@ const CASES: &[Case] = &[
     ),
     ("DELETE", "/v1/users/me/identities/{id}", Fresh, Id::Identity, none),
     ("POST", "/v1/users/me/identities/{id}/access-tokens", Session, Id::Identity, none),
+    ("GET", "/v1/organizations", Session, Id::None, none),
+    ("POST", "/v1/organizations", Session, Id::None, || json!({ "name": "Eve's" })),
+    ("GET", "/v1/organizations/{org}", Session, Id::Organization, none),
+    ("PATCH", "/v1/organizations/{org}", Session, Id::Organization, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/organizations/{org}", Fresh, Id::Organization, none),
+    ("GET", "/v1/organizations/{org}/members", Session, Id::Organization, none),
+    (
+        "PATCH",
+        "/v1/organizations/{org}/members/{user}",
+        Session,
+        Id::Organization,
+        || json!({ "role": "member" }),
+    ),
+    ("DELETE", "/v1/organizations/{org}/members/{user}", Session, Id::Organization, none),
+    ("GET", "/v1/organizations/{org}/roles", Session, Id::Organization, none),
+    (
+        "POST",
+        "/v1/organizations/{org}/roles",
+        Session,
+        Id::Organization,
+        || json!({ "name": "eves", "permissions": [] }),
+    ),
+    (
+        "PATCH",
+        "/v1/organizations/{org}/roles/{role}",
+        Session,
+        Id::Organization,
+        || json!({ "permissions": [] }),
+    ),
+    ("DELETE", "/v1/organizations/{org}/roles/{role}", Session, Id::Organization, none),
+    ("GET", "/v1/organizations/{org}/invitations", Session, Id::Organization, none),
+    (
+        "POST",
+        "/v1/organizations/{org}/invitations",
+        Session,
+        Id::Organization,
+        || json!({ "email": "mallory@example.com", "role": "member" }),
+    ),
+    ("DELETE", "/v1/organizations/{org}/invitations/{id}", Session, Id::Organization, none),
+    ("POST", "/v1/organizations/{org}/invitations/{id}/deliveries", Session, Id::Organization, none),
+    ("GET", "/v1/users/me/invitations", Session, Id::None, none),
+    ("POST", "/v1/invitations/introspections", Public, Id::None, none),
+    ("POST", "/v1/invitations/redemptions", Session, Id::None, || json!({ "token": "inv_x" })),
+    ("POST", "/v1/invitations/{id}/declines", Session, Id::Organization, none),
+    ("GET", "/v1/api-keys", Session, Id::None, none),
+    ("POST", "/v1/api-keys", Session, Id::None, || json!({ "name": "Eve's" })),
+    ("GET", "/v1/api-keys/{id}", Session, Id::ApiKey, none),
+    ("PATCH", "/v1/api-keys/{id}", Session, Id::ApiKey, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/api-keys/{id}", Session, Id::ApiKey, none),
+    ("POST", "/v1/api-keys/{id}/rotations", Session, Id::ApiKey, || json!({ "overlap_seconds": 0 })),
+    ("POST", "/v1/api-keys/introspections", Server, Id::None, || json!({ "key": "key_x" })),
+    ("GET", "/v1/admin/api-keys", Admin, Id::None, none),
+    ("POST", "/v1/admin/api-keys", Admin, Id::None, || json!({ "name": "Eve's" })),
+    ("GET", "/v1/admin/api-keys/{id}", Admin, Id::ApiKey, none),
+    ("PATCH", "/v1/admin/api-keys/{id}", Admin, Id::ApiKey, || json!({ "name": "Eve's" })),
+    ("DELETE", "/v1/admin/api-keys/{id}", Admin, Id::ApiKey, none),
+    ("POST", "/v1/admin/api-keys/{id}/rotations", Admin, Id::ApiKey, || json!({ "overlap_seconds": 0 })),
     ("GET", "/v1/admin/users", Admin, Id::None, none),
     ("POST", "/v1/admin/users", Admin, Id::None, || json!({ "email": "eve@example.com" })),
     ("GET", "/v1/admin/users/{id}", Admin, Id::User, none),
@@ -200,6 +263,7 @@ fn every_operation_has_a_case_and_says_who_may_call_it() {
             Public => &[],
             Session | Fresh => &["cookie", "session"],
             Admin => &["admin"],
+            Server => &["admin", "api_key"],
         };
         assert!(
             says.iter().map(String::as_str).eq(expected.iter().copied()),
@@ -222,6 +286,9 @@ struct World {
     signing_key: String,
     adas_passkey: String,
     adas_identity: String,
+    adas_api_key: String,
+    adas_organization: String,
+    adas_invitation: String,
 }
 
 impl World {
@@ -254,6 +321,17 @@ impl World {
             ada.id
         );
         sql::run(&app, &identity).await;
+        let made = ada.http.post("/v1/api-keys", json!({ "name": "Server" })).await.expect(201);
+        let adas_api_key = made["api_key"]["id"].as_str().unwrap().to_owned();
+        let made = ada.http.post("/v1/organizations", json!({ "name": "Engines" })).await.expect(201);
+        let adas_organization = made["organization"]["id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/organizations/{adas_organization}/roles");
+        let role = json!({ "name": "billing", "permissions": ["app:billing"] });
+        ada.http.post(&path, role).await.expect(201);
+        let path = format!("/v1/organizations/{adas_organization}/invitations");
+        let invitation = json!({ "email": "ben@example.com", "role": "member" });
+        let made = ada.http.post(&path, invitation).await.expect(201);
+        let adas_invitation = made["invitation"]["id"].as_str().unwrap().to_owned();
         Self {
             app,
             eve,
@@ -265,6 +343,9 @@ impl World {
             signing_key,
             adas_passkey,
             adas_identity,
+            adas_api_key,
+            adas_organization,
+            adas_invitation,
         }
     }
 
@@ -279,9 +360,15 @@ impl World {
             Id::Passkey => path.replace("{id}", &self.adas_passkey),
             Id::Identity => path.replace("{id}", &self.adas_identity),
             Id::Provider => path.replace("{id}", "acme"),
+            Id::ApiKey => path.replace("{id}", &self.adas_api_key),
             Id::User => path.replace("{id}", &self.ada.id).replace("{passkey_id}", &self.adas_passkey),
             Id::Factor => path.replace("{id}", &self.adas_factor),
             Id::UserFactor => path.replace("{id}", &self.ada.id).replace("{factor_id}", &self.adas_factor),
+            Id::Organization => path
+                .replace("{org}", &self.adas_organization)
+                .replace("{user}", &self.ada.id)
+                .replace("{role}", "billing")
+                .replace("{id}", &self.adas_invitation),
         };
         // Parameters that would be accepted, so that nothing but the missing right refuses.
         let path = if (*method, path.as_str()) == ("DELETE", "/v1/sessions") {
@@ -323,6 +410,20 @@ impl World {
         let users = self.app.admin.get("/v1/admin/users").await.expect(200);
         assert_eq!(users["data"].as_array().unwrap().len(), 2);
         assert!(users["data"].as_array().unwrap().iter().all(|user| user["banned_at"].is_null()));
+        let organizations = self.ada.http.get("/v1/organizations").await.expect(200);
+        assert_eq!(organizations["data"][0]["name"], "Engines");
+        let roles = format!("/v1/organizations/{}/roles", self.adas_organization);
+        let roles = self.ada.http.get(&roles).await.expect(200);
+        assert_eq!(roles["data"][3]["permissions"], json!(["app:billing"]));
+        assert_eq!(roles["data"].as_array().unwrap().len(), 4);
+        let invitations = format!("/v1/organizations/{}/invitations", self.adas_organization);
+        let invitations = self.ada.http.get(&invitations).await.expect(200);
+        assert_eq!(invitations["data"][0]["id"], self.adas_invitation.as_str());
+        assert_eq!(invitations["data"].as_array().unwrap().len(), 1);
+        let keys = self.app.admin.get("/v1/admin/api-keys").await.expect(200);
+        assert_eq!(keys["data"].as_array().unwrap().len(), 1);
+        assert_eq!(keys["data"][0]["name"], "Server");
+        assert_eq!(keys["data"][0]["created_at"], keys["data"][0]["updated_at"]);
         let settings = self.app.admin.get("/v1/admin/settings").await.expect(200);
         assert_eq!(settings["sign_up"]["enabled"], true);
     }
@@ -432,7 +533,7 @@ async fn a_session_opens_no_admin_route_and_the_admin_secret_no_session_route() 
             Session | Fresh => {
                 refused(&world.call(&world.app.admin, case, same).await, case, "the admin secret");
             }
-            Admin => {
+            Admin | Server => {
                 refused(&world.call(&world.eve.http, case, same).await, case, "a session");
                 let cookie = format!("beyond_session={}", world.eve.token);
                 let decorate = |request: Request| request.header("cookie", cookie).header("origin", &origin);
@@ -454,7 +555,7 @@ async fn an_id_in_the_path_opens_nothing_of_somebody_else() {
         for id in
             ["01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", "x", "current%2F..", "01a2b3c4d5e67f018a2b3c4d5e6f7081"]
         {
-            let path = case.1.replace("{id}", id);
+            let path = case.1.replace("{id}", id).replace("{org}", id);
             let method = Method::from_bytes(case.0.as_bytes()).unwrap();
             let mut request = world.eve.http.request(method, &path);
             let body = (case.4)();

@@ -7,6 +7,7 @@
 pub mod coalesce;
 mod conn;
 pub mod migrate;
+pub mod notes;
 mod opening;
 mod unavailable;
 

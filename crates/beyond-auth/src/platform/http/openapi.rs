@@ -14,6 +14,9 @@ pub const SESSION: &str = "session";
 /// Security scheme of the operator.
 pub const ADMIN: &str = "admin";
 
+/// Security scheme of a server that holds a key of the project.
+pub const API_KEY: &str = "api_key";
+
 /// The groups that a reader finds the calls in, in this order.
 const TAGS: &[(&str, &str)] = &[
     ("users", "Accounts of people: signing up, one's own profile."),
@@ -22,6 +25,8 @@ const TAGS: &[(&str, &str)] = &[
     ("emails", "Addresses of a user, and proof that they are the user's."),
     ("password", "Setting, changing and checking passwords."),
     ("identities", "Accounts elsewhere that a user signs in with."),
+    ("organizations", "Teams with members and roles, and invitations into them."),
+    ("api-keys", "Keys of servers: making, rotating, revoking and verifying them."),
     ("admin", "The operator's side: users, keys and settings of the project."),
     ("operations", "Health of the service, and this document."),
 ];
@@ -50,6 +55,10 @@ pub fn frame() -> OpenApi {
             ))),
         )
         .security_scheme(ADMIN, bearer("opaque", "The admin secret of the deployment."))
+        .security_scheme(
+            API_KEY,
+            bearer("key_{id}_{secret}", "An API key of the project with the call's scope."),
+        )
         .build();
     OpenApiBuilder::new()
         .info(

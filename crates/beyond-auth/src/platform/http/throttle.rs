@@ -24,6 +24,16 @@ pub const PASSWORD_CHECK: Limit = Limit { name: "password_check", per: Duration:
 pub const PASSKEY_OPTIONS: Limit = Limit { name: "passkey_options", per: Duration::from_mins(1), max: 60 };
 /// Departures to and returns from identity providers, by network address.
 pub const OAUTH: Limit = Limit { name: "oauth", per: Duration::from_mins(1), max: 60 };
+/// Organizations made, by user.
+pub const ORGANIZATIONS: Limit = Limit { name: "organizations", per: Duration::from_hours(1), max: 20 };
+/// API keys made, by user: a revoked one stays on record for a while.
+pub const API_KEYS: Limit = Limit { name: "api_keys", per: Duration::from_hours(1), max: 100 };
+/// Invitations mailed, by organization.
+pub const INVITATIONS_OF_ORGANIZATION: Limit =
+    Limit { name: "invitations_of_organization", per: Duration::from_hours(1), max: 100 };
+/// Invitations mailed, by whoever sends them, whatever the organization.
+pub const INVITATIONS_BY_USER: Limit =
+    Limit { name: "invitations_by_user", per: Duration::from_hours(1), max: 100 };
 /// Requests that send a mail, by network address.
 pub const MAIL_SENDING: Limit = Limit { name: "mail_sending", per: Duration::from_hours(1), max: 10 };
 /// Mails to one mailbox in an hour, whoever asked for them.

@@ -103,7 +103,9 @@ pub async fn touch_many(conn: &mut Conn, ids: &[SessionId], idle: Duration) -> R
                AND idle_expires_at > now() AND expires_at > now()
              FOR NO KEY UPDATE SKIP LOCKED)
          UPDATE auth.sessions s
-         SET last_seen_at = now(), idle_expires_at = least(now() + $2::interval, s.expires_at)
+         SET last_seen_at = now(),
+             idle_expires_at = least(now() + $2::interval, now() + make_interval(secs => s.idle_limit_seconds),
+                                     s.expires_at)
          FROM due WHERE s.id = due.id",
         &keys,
         interval(idle),

@@ -54,6 +54,11 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
             .clone();
     let code = crate::support::otp_app::OtpApp::scan(&factor).code();
     let activation = format!("/v1/users/me/factors/{}/activations", factor["id"].as_str().unwrap());
+    let organization = crate::orgs::create(&owner, "Owners").await;
+    let invitations = format!("{organization}/invitations");
+    let key = crate::api_keys::make(&owner.http, json!({ "name": "Owners" })).await;
+    let key = crate::api_keys::path(&key);
+    let rotation = format!("{key}/rotations");
     let renaming = format!("/v1/users/me/factors/{}", factor["id"].as_str().unwrap());
     app.set(json!({ "jwt": { "enabled": true } })).await;
     let calls = [
@@ -63,6 +68,17 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
         ("POST", "/v1/users/me/emails", json!({ "email": "thief@example.com" })),
         ("PUT", "/v1/users/me/password", json!({ "current_password": PASSWORD, "password": OTHER_PASSWORD })),
         ("POST", "/v1/refresh-tokens", json!({ "label": "of the thief" })),
+        ("POST", "/v1/organizations", json!({ "name": "Thieves" })),
+        ("POST", invitations.as_str(), json!({ "email": "thief@example.com", "role": "owner" })),
+        ("PATCH", organization.as_str(), json!({ "name": "Thieves" })),
+        ("POST", "/v1/api-keys", json!({ "name": "of the thief" })),
+        (
+            "POST",
+            "/v1/api-keys",
+            json!({ "name": "of the thief", "organization_id": crate::orgs::id_of(&organization) }),
+        ),
+        ("PATCH", key.as_str(), json!({ "name": "of the thief" })),
+        ("POST", rotation.as_str(), json!({ "overlap_seconds": 0 })),
         ("POST", "/v1/sessions/current/jwts", json!({ "audience": "thief" })),
         ("PATCH", "/v1/users/me", json!({ "name": "Thief" })),
         ("PATCH", renaming.as_str(), json!({ "name": "of the thief" })),
@@ -84,6 +100,10 @@ async fn what_was_begun_before_the_sign_out_plants_nothing_after_it() {
     assert_eq!(count(&app, "SELECT count(*) FROM auth.emails").await, 1);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.users WHERE name = 'Thief'").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.refresh_families").await, 0);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.organization_invitations").await, 0);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.organizations WHERE name = 'Owners'").await, 1);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.api_keys WHERE updated_at = created_at").await, 1);
+    assert_eq!(count(&app, "SELECT count(*) FROM auth.api_keys").await, 1);
     app.sign_in(&owner.email, PASSWORD).await;
 }
 

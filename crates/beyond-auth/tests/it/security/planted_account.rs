@@ -4,6 +4,7 @@ use futures::future::join;
 use serde_json::json;
 
 use super::{OTHER_PASSWORD, count, further_mail, redeem_token, sign_in, sign_up, token_in};
+use crate::api_keys;
 use crate::passkeys;
 use crate::support::TestApp;
 use crate::support::app::{PASSWORD, Person};
@@ -56,11 +57,14 @@ async fn without_required_verification_the_proof_ends_what_was_planted() {
     let attacker = attacker.with_bearer(planted["session"]["token"].as_str().unwrap());
     attacker.get("/v1/sessions/current").await.expect(200);
     let further = app.sign_in(VICTIM, OTHER_PASSWORD).await;
+    let key = api_keys::make(&attacker, json!({ "name": "planted" })).await;
+    assert!(api_keys::is_active(&app, api_keys::text(&key)).await);
 
     let mail = app.mail_to(VICTIM).await;
     redeem_token(&app.stranger(), &token_in(&mail)).await.expect(200);
     attacker.get("/v1/sessions/current").await.problem(401);
     further.http.get("/v1/sessions/current").await.problem(401);
+    assert!(!api_keys::is_active(&app, api_keys::text(&key)).await);
     sign_in(&app.stranger(), VICTIM, OTHER_PASSWORD).await.problem(401);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.sessions").await, 0);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.passwords").await, 0);

@@ -10,6 +10,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{OTHER_PASSWORD, redeem_code, redeem_token, sign_in, sign_up, token_in, wrong_code};
+use crate::api_keys::{introspect, make, make_for_project, rotate, text};
 use crate::support::TestApp;
 use crate::support::app::{ADMIN_SECRET, PASSWORD};
 use crate::support::mailed::{ask_link, ask_reset, code_sign_in, kind_to};
@@ -84,6 +85,13 @@ async fn a_dump_after_a_full_journey_holds_nothing_that_opens_anything() {
         .expect(201);
     app.set(json!({ "branding": { "name": "Shop" } })).await;
     app.mailbox.wait_until(|mail| mail.subject.contains("was changed")).await.unwrap();
+    // Keys, one of them with two secrets at once, and one used.
+    let key = make(&ada.http, json!({ "name": "A", "metadata": { "note": "nothing secret" } })).await;
+    let rotated = rotate(&ada.http, &key, 600).await.expect(201)["api_key"].clone();
+    let of_project = make_for_project(&app, &["api_keys:introspect"]).await;
+    let http = app.http.with_bearer(text(&of_project));
+    assert_eq!(introspect(&http, text(&rotated)).await["active"], true);
+    tokens.extend([&key, &rotated, &of_project].map(|key| text(key).to_owned()));
     // What is mailed to sign in or to set a password, waiting to be redeemed; and the half that stays with who asked.
     let request = ask_link(&app.stranger(), "link@example.com").await;
     ask_reset(&app.stranger(), "link@example.com").await;
@@ -95,6 +103,9 @@ async fn a_dump_after_a_full_journey_holds_nothing_that_opens_anything() {
     let wrong = wrong_code(codes.last().unwrap());
     code_sign_in(&app.stranger(), "link@example.com", &wrong, Some(&request)).await.problem(401);
     tokens.push(request);
+    let path = crate::orgs::create(&ada, "Acme").await;
+    crate::invitations::invite(&ada.http, &path, "guest@example.com", "member").await;
+    tokens.push(crate::invitations::invitation_token(&app, "guest@example.com").await);
 
     let dump = dump(&app).await;
     assert!(dump.contains("link@example.com"), "the dump is of the right database");
@@ -118,8 +129,9 @@ async fn a_dump_after_a_full_journey_holds_nothing_that_opens_anything() {
     assert!(outbox.len() >= 4);
     for line in outbox {
         let payload = line.split("\"payload\": ").nth(1).unwrap();
-        assert!(payload.starts_with("{}") || payload.starts_with("{\"request\": \""), "{line}");
-        assert!(!["ev_", "ml_", "pwr_"].iter().any(|prefix| line.contains(prefix)), "{line}");
+        let named = ["{}", "{\"request\": \"", "{\"invitation\": \""];
+        assert!(named.iter().any(|begin| payload.starts_with(begin)), "{line}");
+        assert!(!["ev_", "inv_", "ml_", "pwr_"].iter().any(|prefix| line.contains(prefix)), "{line}");
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{OTHER_PASSWORD, count};
+use crate::invitations::{describe, invitation_token, invite};
 use crate::support::TestApp;
 use crate::support::app::PASSWORD;
 use crate::support::client::{Answer, Http};
@@ -11,11 +12,12 @@ use crate::support::mailed::{
 };
 
 /// Everything that takes a token, by the prefix of the one it takes.
-const DOORS: [&str; 6] = ["ev", "ml", "pwr", "rt", "session", "req"];
+const DOORS: [&str; 7] = ["ev", "inv", "ml", "pwr", "rt", "session", "req"];
 
 async fn knock(http: &Http, door: &str, token: &str, code: &str) -> Answer {
     match door {
         "ev" => redeem_verification(http, token).await,
+        "inv" => describe(http, token).await,
         "ml" => link_sign_in(http, token).await,
         "pwr" => redeem_reset(http, token, OTHER_PASSWORD).await,
         "rt" => http.post("/v1/refresh-tokens/rotations", json!({ "refresh_token": token })).await,
@@ -40,6 +42,9 @@ async fn each_token_opens_its_own_door_and_no_other() {
     let mail = kind_to(&app, "ada@example.com", "ml_").await;
     let code = mail.code().unwrap();
     let attempt = attempt(&app).await;
+    let path = crate::orgs::create(&ada, "Acme").await;
+    invite(&ada.http, &path, "guest@example.com", "member").await;
+    let invitation = invitation_token(&app, "guest@example.com").await;
     let tokens = [
         verification,
         token_in(&mail),
@@ -48,6 +53,7 @@ async fn each_token_opens_its_own_door_and_no_other() {
         ada.token.clone(),
         request,
         attempt,
+        invitation,
     ];
     for token in &tokens {
         let (kind, tail) = token.split_once('_').unwrap();
@@ -67,7 +73,9 @@ async fn each_token_opens_its_own_door_and_no_other() {
     let passwords = "SELECT count(*) FROM auth.passwords WHERE changed_at > now() - interval '1 hour'";
     assert_eq!(count(&app, passwords).await, 2);
     // All that noise has spent none of them. The reset comes last: it ends the others.
-    for (door, success) in [("session", 200), ("ev", 200), ("rt", 201), ("req", 201), ("pwr", 204)] {
+    for (door, success) in
+        [("session", 200), ("inv", 200), ("ev", 200), ("rt", 201), ("req", 201), ("pwr", 204)]
+    {
         let token = tokens.iter().find(|token| token.starts_with(&format!("{door}_"))).unwrap();
         knock(&app.stranger(), door, token, code).await.expect(success);
     }
