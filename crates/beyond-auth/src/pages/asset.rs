@@ -66,14 +66,15 @@ impl Asset {
     }
 }
 
-fn pack(body: &str) -> Option<Bytes> {
+/// Packs a text: one that holds nothing secret that its length could tell about.
+pub(super) fn pack(body: &str) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(body.as_bytes()).ok()?;
     encoder.finish().ok().map(Bytes::from)
 }
 
 /// Whether `Accept-Encoding` names gzip and does not refuse it (RFC 9110 §12.5.3).
-fn takes_gzip(request: &HeaderMap) -> bool {
+pub(super) fn takes_gzip(request: &HeaderMap) -> bool {
     let values = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|choice| {
         let (coding, weight) = choice.split_once(';').unwrap_or((choice, ""));

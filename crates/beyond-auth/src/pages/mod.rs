@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 
 use self::asset::Asset;
 use crate::app::App;
@@ -69,6 +69,22 @@ pub fn router() -> Router<App> {
     ASSETS
         .iter()
         .fold(pages, |router, (path, asset)| router.route(path, get(async |headers| asset.serve(&headers))))
+}
+
+/// A page as small as the browser takes it. What came with the request stands in it, and nothing that is secret: its length
+/// tells nothing.
+fn packed_html(request: &HeaderMap, page: String) -> Response {
+    let packed = if asset::takes_gzip(request) { asset::pack(&page) } else { None };
+    let mut response = match packed {
+        Some(packed) => {
+            let mut response = html(packed);
+            response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        }
+        None => html(page),
+    };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response
 }
 
 /// A page: never kept anywhere, because what stands in its address may be secret.

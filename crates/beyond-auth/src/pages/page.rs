@@ -12,7 +12,7 @@ use minijinja::{Environment, context};
 use url::Url;
 
 use super::return_to::{carry, return_to};
-use super::{PAGE_POLICY, html, template, texts};
+use super::{PAGE_POLICY, packed_html, template, texts};
 use crate::app::App;
 use crate::door::routes::client_config::ClientConfigResponse;
 use crate::platform::http::Client;
@@ -77,14 +77,14 @@ impl Page {
     }
 
     async fn show(&self, app: &App, client: &Client, headers: &HeaderMap, query: Option<&str>) -> Response {
-        let Ok(config) = load(app).await else { return unavailable(client) };
+        let Ok(config) = load(app).await else { return unavailable(headers, client) };
         let target = return_to(query, &config.allowed_origins);
         let cookie = cookie::carries(app, headers);
         if self.signed_in && !cookie {
             return Redirect::to("/auth/sign-in").into_response();
         }
         let file = format!("{}.html", self.name);
-        let mut response = render(&file, self.name, client, &config, target.as_ref(), cookie);
+        let mut response = render(&file, self.name, headers, client, &config, target.as_ref(), cookie);
         if let Some(policy) = policy(&config) {
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
         }
@@ -100,9 +100,9 @@ async fn load(app: &App) -> Result<ClientConfigResponse, sqlx::Error> {
 }
 
 /// Says so instead of showing ways in that may be switched off.
-fn unavailable(client: &Client) -> Response {
+fn unavailable(headers: &HeaderMap, client: &Client) -> Response {
     let config = ClientConfigResponse::new(Settings::default(), Vec::new());
-    let mut response = render("unavailable.html", "unavailable", client, &config, None, false);
+    let mut response = render("unavailable.html", "unavailable", headers, client, &config, None, false);
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     response
@@ -111,6 +111,7 @@ fn unavailable(client: &Client) -> Response {
 fn render(
     file: &str,
     name: &str,
+    headers: &HeaderMap,
     client: &Client,
     config: &ClientConfigResponse,
     target: Option<&Url>,
@@ -124,7 +125,7 @@ fn render(
         return_to => target.map_or("", Url::as_str), carry => carry(target), cookie,
     };
     match TEMPLATES.get_template(file).and_then(|template| template.render(context)) {
-        Ok(page) => html(page),
+        Ok(page) => packed_html(headers, page),
         Err(error) => {
             tracing::error!(name, %error, "a page failed");
             crate::platform::http::Problem::internal().into_response()
