@@ -223,8 +223,12 @@ pub async fn finish(
             return Err(CallbackError::State);
         }
     };
-    // It was parsed and allowed when it was stored.
-    let redirect_to = Url::parse(&flow.redirect_to).map_err(|_| CallbackError::State)?;
+    // It was allowed when it was stored; the operator may have struck it off.
+    let settings = settings::load(&mut app.db.acquire().await?).await?;
+    let Some(redirect_to) = redirect::allowed(app, &settings, &flow.redirect_to) else {
+        note(app, provider, &Refusal::invalid("redirect_not_allowed"), client).await?;
+        return Err(CallbackError::State);
+    };
     match conclude(app, &flow, answer, &browser, client).await {
         Ok(Some(code)) => {
             let code = code.reveal();

@@ -65,12 +65,6 @@ pub async fn enabled(conn: &mut Conn) -> Result<Vec<Provider>, sqlx::Error> {
     Ok(store::list(conn).await?.into_iter().filter(|provider| provider.enabled).collect())
 }
 
-/// Finds one that people may sign in with.
-pub async fn find_enabled(app: &App, id: &str) -> Result<Option<Provider>, sqlx::Error> {
-    let mut conn = app.db.acquire().await?;
-    Ok(store::find(&mut conn, id).await?.filter(|provider| provider.enabled))
-}
-
 /// Describes a provider, anew or for the first time; what it publishes is read and checked before anything is kept.
 pub async fn put(app: &App, new: Described, client: &Client) -> Result<Provider, Error> {
     let mut conn = app.db.acquire().await?;

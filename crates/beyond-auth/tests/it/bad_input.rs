@@ -32,7 +32,7 @@ fn operations() -> Vec<Operation> {
             found.push(Operation {
                 method,
                 path: path.clone(),
-                takes_body: operation.get("requestBody").is_some(),
+                takes_body: operation["requestBody"]["content"].get("application/json").is_some(),
                 admin: operation["security"].to_string().contains("admin"),
             });
         }
@@ -198,6 +198,39 @@ async fn a_body_of_another_kind_is_415_everywhere() {
             assert_refused(&answer, &what);
             assert_eq!(answer.status, 415, "{what}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_one_form_that_is_posted_is_bounded_too() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let app = TestApp::start().await;
+    let post = async |content_type: &str, encoding: Option<&str>, body: Vec<u8>| {
+        let request = app.stranger().request(Method::POST, "/v1/oauth/acme/callback");
+        let request = request.header(header::CONTENT_TYPE, content_type).body(body);
+        let request = match encoding {
+            Some(encoding) => request.header(header::CONTENT_ENCODING, encoding),
+            None => request,
+        };
+        let answer = app.http.send(request).await;
+        assert_refused(&answer, content_type);
+        answer
+    };
+    for other in ["application/json", "text/plain", "multipart/form-data; boundary=x", ""] {
+        assert_eq!(post(other, None, b"state=x".to_vec()).await.problem(415), "unsupported_media_type");
+    }
+    assert_eq!(post(FORM, Some("gzip"), Vec::new()).await.status, 415);
+    assert_eq!(post(FORM, None, vec![b'a'; 17 * 1024]).await.problem(413), "body_too_large");
+    for body in [
+        &b""[..],
+        b"&&&",
+        b"state",
+        b"state=%00&user=%00",
+        b"\xff=\xff&state=%ff",
+        b"user=[[[[",
+        b"state=a&state=b",
+    ] {
+        assert_eq!(post(FORM, None, body.to_vec()).await.problem(400), "invalid_state");
     }
 }
 

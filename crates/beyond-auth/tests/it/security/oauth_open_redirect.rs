@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::sql;
-use crate::support::trip::{HOME, Home, authorize, depart, world};
+use crate::support::trip::{HOME, Home, authorize, depart, reason, world};
 
 #[tokio::test]
 async fn people_come_back_to_listed_origins_only() {
@@ -49,10 +49,17 @@ async fn people_come_back_to_listed_origins_only() {
     }
     assert_eq!(app.stranger().get("/v1/oauth/nobody%00/authorize?x").await.status, 422);
     assert_eq!(app.stranger().get(&authorize("no%00body", HOME)).await.problem(404), "not_found");
-    // An origin that was struck off meanwhile still gets the answer that it was promised; a code is worth nothing to
-    // others.
-    let home = depart(&app, "acme").await.round(&idp).await;
-    home.code();
+    depart(&app, "acme").await.round(&idp).await.code();
+    // An origin that was struck off meanwhile gets nothing any more.
+    let http = app.stranger();
+    let answer = http.get(&authorize("acme", "https://listed.example/x")).await;
+    let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    let trip = crate::support::trip::Trip { http, location: answer.header("location"), cookie };
+    app.set(json!({ "allowed_origins": [] })).await;
+    let answer = trip.arrive(&idp.approve(&trip.location)).await;
+    assert_eq!(answer.problem(400), "invalid_state");
+    assert_eq!(reason(&app).await, "redirect_not_allowed");
+    assert_eq!(idp.asked("/token"), 1);
 }
 
 #[tokio::test]
