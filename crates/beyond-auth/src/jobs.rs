@@ -11,8 +11,8 @@ use crate::platform::mail::outbox;
 use crate::platform::mail::render::Templates;
 use crate::platform::mail::worker::{Composers, Schedule, Worker};
 use crate::{
-    api_keys, emails, identities, magic_link, oauth, orgs, passkeys, password, refresh, sessions, sign_in, signing_keys,
-    totp,
+    api_keys, emails, identities, magic_link, oauth, orgs, passkeys, password, refresh, sessions, sign_in,
+    signing_keys, totp,
 };
 
 /// Expired rows may lie about this long; nothing reads them.

@@ -13,8 +13,8 @@ use crate::cors::cors;
 use crate::platform::http::middleware::{Edge, edge};
 use crate::platform::http::{openapi, problem};
 use crate::{
-    admin, api_keys, door, emails, health, identities, magic_link, oauth, orgs, pages, passkeys, password, refresh,
-    sessions, sign_out, sign_up, signing_keys, totp, users,
+    admin, api_keys, door, emails, health, identities, magic_link, oauth, orgs, pages, passkeys, password,
+    refresh, sessions, sign_out, sign_up, signing_keys, totp, users,
 };
 
 /// The routes, each registered together with its documentation.

@@ -73,11 +73,7 @@ pub fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Refusal> {
     match claims.get("nonce") {
         Some(Value::String(nonce)) => {
             let same = |fits: &&str| bool::from(fits.as_bytes().ct_eq(nonce.as_bytes()));
-            if expected.nonces.iter().any(same) {
-                Ok(())
-            } else {
-                Err(Refusal::invalid("id_token_nonce"))
-            }
+            if expected.nonces.iter().any(same) { Ok(()) } else { Err(Refusal::invalid("id_token_nonce")) }
         }
         Some(_) => Err(Refusal::invalid("id_token_nonce")),
         None => Err(Refusal::invalid("id_token_nonce_missing")),
@@ -96,7 +92,10 @@ const LATEST: i64 = 253_402_300_799;
 fn seconds(value: &Value) -> Option<i64> {
     let whole = value.as_i64().or_else(|| {
         let seconds = value.as_f64().filter(|seconds| (0.0..1e12).contains(seconds))?;
-        #[expect(clippy::cast_possible_truncation, reason = "bounded just before; the fraction is not wanted")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "bounded just before; the fraction is not wanted"
+        )]
         let whole = seconds as i64;
         Some(whole)
     })?;

@@ -145,7 +145,8 @@ pub async fn access(app: &App, user: UserId, identity: IdentityId) -> Result<Acc
         let stored = store::find(&mut conn, user, identity).await?.ok_or(Error::NotFound)?;
         let provider = providers::find(&mut conn, &stored.provider_id).await?;
         let provider = provider.filter(|provider| provider.definition.keep_tokens).ok_or(Error::NotKept)?;
-        let Stored { id: Some(id), sealed: Some(sealed), expires_at, fresh, scope, updated_at, .. } = stored else {
+        let Stored { id: Some(id), sealed: Some(sealed), expires_at, fresh, scope, updated_at, .. } = stored
+        else {
             return Err(Error::NotKept);
         };
         let kept = Kept::open(&app.keyring, id, &sealed);
