@@ -1,7 +1,6 @@
 // The account page: profile, addresses, password, devices, step-up in place, deletion.
 
-import assert from "node:assert/strict";
-import { PASSWORD, api, fill, flow, inAccount, look, mail, picture, press, shown, signIn, signUp, title } from "./support.mjs";
+import { PASSWORD, api, fill, flow, inAccount, look, mail, picture, press, shown, signIn, signUp, title, until } from "./support.mjs";
 
 const ada = "ada@example.com";
 const other = "ada@other.example";
@@ -15,7 +14,7 @@ await flow(async (newcomer) => {
   await shown(page, "Saved.");
   await page.reload();
   await shown(page, "This device");
-  assert.equal(await page.getByLabel("Name", { exact: true }).inputValue(), "Ada <b>Lovelace</b>");
+  await until(() => page.getByLabel("Name", { exact: true }).inputValue(), "Ada <b>Lovelace</b>");
 
   await fill(page, "Another address", other);
   await press(page, "Add");

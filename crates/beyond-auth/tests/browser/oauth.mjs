@@ -1,7 +1,7 @@
 // An account elsewhere: signing in through the pages of a real OpenID provider, disconnecting and connecting it.
 
 import assert from "node:assert/strict";
-import { BASE, api, flow, inAccount, look, mail, open, picture, press, shown, signOut, title } from "./support.mjs";
+import { BASE, api, flow, inAccount, look, mail, open, picture, press, shown, signOut, title, until } from "./support.mjs";
 
 const provider = JSON.parse(process.env.PROVIDER);
 const ada = "ada@example.com";
@@ -37,7 +37,7 @@ await flow(async (newcomer) => {
   await page.getByRole("link", { name: "Cancel" }).click();
   await title(page, "Sign in");
   await shown(page, "You did not agree");
-  assert.equal(page.url(), `${BASE}/auth/sign-in`);
+  await until(() => page.url(), `${BASE}/auth/sign-in`);
 
   // What comes back is of use in this tab alone, and once: nothing of it stays in the address.
   const seen = [];
@@ -64,7 +64,7 @@ await flow(async (newcomer) => {
   await press(page, "Connect Example SSO");
   await shown(page, "The account is connected.");
   await row.filter({ hasText: ada }).waitFor();
-  assert.equal(page.url(), `${BASE}/auth/account`);
+  await until(() => page.url(), `${BASE}/auth/account`);
   assert.match((await mail(ada)).subject, /was connected/);
 
   // Who is to confirm a change does it where the account is, and is back for it.

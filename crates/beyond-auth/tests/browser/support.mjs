@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { mkdirSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { chromium } from "playwright-core";
 
 export const { BASE, ADMIN_SECRET, CHROME_PATH, SHOTS } = process.env;
@@ -140,6 +141,14 @@ export async function look(page, name) {
   }
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize(size);
+}
+
+// What scripts bring about is there a moment later.
+export async function until(read, expected) {
+  for (const end = Date.now() + PATIENCE; Date.now() < end; await new Promise((then) => setTimeout(then, 20))) {
+    if (isDeepStrictEqual(await read(), expected)) return;
+  }
+  assert.deepEqual(await read(), expected);
 }
 
 export const title = (page, text) => page.getByRole("heading", { name: text, exact: true }).first().waitFor();
