@@ -23,7 +23,7 @@ use crate::platform::http::extract::OptionalJson;
 use crate::platform::http::pagination;
 use crate::platform::http::{Client, FieldErrors, Json, Page, Path, Problem, Query};
 use crate::platform::ids::{ApiKeyId, OrganizationId};
-use crate::sessions::{self, CurrentSession, Live};
+use crate::sessions::{self, CurrentSession, FreshSession, Live};
 use crate::users::routes::sent;
 
 /// An API key.
@@ -120,7 +120,7 @@ pub struct CreateApiKeyRequest {
     pub rate_limit: Option<RateLimit>,
 }
 
-/// Make an API key.
+/// Make an API key. Needs a recent authentication: it outlives sessions and passwords.
 ///
 /// The answer carries its text, which cannot be had again. An organization's take `api_keys:manage`, and every
 /// scope of the application's must be one that the own role holds.
@@ -128,7 +128,7 @@ pub struct CreateApiKeyRequest {
     request_body = CreateApiKeyRequest, responses((status = 201, body = IssuedApiKeyResponse)))]
 pub async fn create(
     State(app): State<App>,
-    CurrentSession(live): CurrentSession,
+    FreshSession(live): FreshSession,
     client: Client,
     Json(body): Json<CreateApiKeyRequest>,
 ) -> Result<(StatusCode, Json<IssuedApiKeyResponse>), Problem> {
@@ -200,7 +200,7 @@ impl UpdateApiKeyRequest {
     responses((status = 200, body = ApiKeyResponse)))]
 pub async fn update(
     State(app): State<App>,
-    CurrentSession(live): CurrentSession,
+    FreshSession(live): FreshSession,
     Path(id): Path<ApiKeyId>,
     client: Client,
     Json(body): Json<UpdateApiKeyRequest>,
@@ -246,7 +246,7 @@ impl RotateApiKeyRequest {
     }
 }
 
-/// Give an API key another secret; its id, scopes and settings stay.
+/// Give an API key another secret; its id, scopes and settings stay. Needs a recent authentication.
 ///
 /// The older secret opens beside the newer for a day, or as long as you say, so that servers can be changed over one by
 /// one. While it does, another rotation is refused (409 `rotation_pending`), unless it has no overlap.
@@ -255,7 +255,7 @@ impl RotateApiKeyRequest {
     responses((status = 201, body = IssuedApiKeyResponse)))]
 pub async fn rotate(
     State(app): State<App>,
-    CurrentSession(live): CurrentSession,
+    FreshSession(live): FreshSession,
     Path(id): Path<ApiKeyId>,
     client: Client,
     OptionalJson(body): OptionalJson<RotateApiKeyRequest>,

@@ -76,6 +76,11 @@ pub async fn shorten(conn: &mut Conn, id: SessionId, left: Duration) -> Result<(
     store::shorten(conn, id, left).await
 }
 
+/// Which organization a session acts for now; the outer `None` when it has ended, or is opened by another secret.
+pub async fn acts_for(conn: &mut Conn, live: &Live) -> Result<Option<Option<OrganizationId>>, sqlx::Error> {
+    store::find_organization(conn, live.holder()).await
+}
+
 /// Which family renews a session of a user, if any; the outer `None` when there is no such session.
 pub async fn family_of(
     conn: &mut Conn,

@@ -16,6 +16,7 @@ use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::http::pagination::Window;
 use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
+use crate::users::Holder;
 
 /// Postgres takes microseconds; settings are whole seconds far below the limit.
 fn interval(duration: Duration) -> PgInterval {
@@ -186,6 +187,22 @@ pub async fn find_family(
            FROM auth.sessions WHERE id = $1 AND user_id = $2"#,
         id.as_uuid(),
         user.as_uuid(),
+    )
+    .fetch_optional(&mut *conn)
+    .await
+}
+
+/// Which organization a live session acts for; the outer `None` when there is no such session.
+pub async fn find_organization(
+    conn: &mut Conn,
+    holder: Holder,
+) -> Result<Option<Option<OrganizationId>>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT organization_id AS "organization_id?: OrganizationId" FROM auth.sessions
+           WHERE id = $2 AND user_id = $1 AND secret_hash = $3 AND expires_at > now() AND idle_expires_at > now()"#,
+        holder.user.as_uuid(),
+        holder.session.as_uuid(),
+        holder.secret_hash.as_bytes(),
     )
     .fetch_optional(&mut *conn)
     .await

@@ -10,11 +10,10 @@ use super::store;
 use crate::app::App;
 use crate::platform::crypto::envelope::OpenError;
 use crate::platform::crypto::jwt::{MalformedKey, SigningKey};
-use crate::platform::ids::JwtId;
-use crate::sessions::Live;
+use crate::platform::ids::{JwtId, OrganizationId};
+use crate::sessions::{self, Live};
 use crate::settings;
 use crate::settings::model::Jwt;
-use crate::users;
 
 /// Why there is no JWT.
 #[derive(Debug, thiserror::Error)]
@@ -55,10 +54,9 @@ pub async fn exchange(app: &App, live: &Live, audience: Option<&str>) -> Result<
     if !settings.jwt.enabled {
         return Err(Error::Disabled);
     }
-    // The body may have come long after the head that the session was verified with.
-    if !users::flow::has_session(&mut conn, live.holder()).await? {
-        return Err(Error::SessionEnded);
-    }
+    // The body may have come long after the head that the session was verified with: it may have ended, or its user left
+    // the organization.
+    let organization = sessions::flow::acts_for(&mut conn, live).await?.ok_or(Error::SessionEnded)?;
     let days = settings.signing_keys.rotation_days;
     let active = store::find_active(&mut conn, days).await?;
     drop(conn);
@@ -75,7 +73,7 @@ pub async fn exchange(app: &App, live: &Live, audience: Option<&str>) -> Result<
     let seed = app.keyring.open(&flow::place(&active.id.to_string()), &active.sealed_private)?;
     let key = SigningKey::from_seed(&seed)?;
     let issuer = app.config.public_url.as_str().trim_end_matches('/');
-    let (claims, expires_at) = claims(live, &settings.jwt, issuer, audience, active.now)?;
+    let (claims, expires_at) = claims(live, organization, &settings.jwt, issuer, audience, active.now)?;
     Ok(Exchanged { token: SecretString::from(key.sign(&claims)), expires_at })
 }
 
@@ -88,6 +86,7 @@ async fn first_key(app: &App, days: u32) -> Result<Active, Error> {
 /// The claims of RFC 9068 section 2.2 that apply, RFC 8176's `amr`, and the project's own. `now` is the database's.
 fn claims(
     live: &Live,
+    organization: Option<OrganizationId>,
     settings: &Jwt,
     issuer: &str,
     audience: Option<&str>,
@@ -115,7 +114,7 @@ fn claims(
     if let Value::Object(own) = own {
         claims.extend(own);
     }
-    if let Some(organization) = session.organization_id {
+    if let Some(organization) = organization {
         claims.insert("org_id".to_owned(), json!(organization));
     }
     if let Some(impersonator) = &session.impersonator {

@@ -57,11 +57,6 @@ pub async fn lock_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx:
     store::has_session(conn, holder).await
 }
 
-/// Whether a session still lives, without the lock: for what nobody minds to be a moment old when it is answered.
-pub async fn has_session(conn: &mut Conn, holder: Holder) -> Result<bool, sqlx::Error> {
-    store::has_session(conn, holder).await
-}
-
 /// Notes that somebody came in before any address of the account was proven.
 pub async fn note_unproven_use(conn: &mut Conn, id: UserId) -> Result<(), sqlx::Error> {
     store::note_unproven_use(conn, id).await

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("emails", &["audit", "settings", "users"]),
     ("sessions", &["audit", "settings", "users"]),
     ("refresh", &["audit", "sessions", "settings", "users"]),
-    ("signing_keys", &["audit", "sessions", "settings", "users"]),
+    ("signing_keys", &["audit", "sessions", "settings"]),
     ("orgs", &["audit", "emails", "sessions", "settings", "users"]),
     ("api_keys", &["audit", "orgs", "sessions", "users"]),
     // A factor proves, `sign_in` decides and mints; `sign_out` ends sessions with what could renew them.

@@ -125,17 +125,24 @@ impl KeySet {
     }
 }
 
-/// SHA-256 of a token, for remembering that it was used.
+/// SHA-256 of what a token's signature covers, for remembering that it was used.
+///
+/// Not of the signature: of an ECDSA signature anybody makes a second one that is as good (SEC 1 section 4.1.4 accepts
+/// `s` and `n - s` alike).
 pub fn fingerprint(token: &str) -> [u8; 32] {
+    sha256(token.rsplit_once('.').map_or(token, |(signed, _)| signed))
+}
+
+fn sha256(text: &str) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
     hash
 }
 
-/// The same of any text, as hexadecimal digits.
-pub fn fingerprint_hex(text: &str) -> String {
+/// SHA-256 of any text, as hexadecimal digits.
+pub fn sha256_hex(text: &str) -> String {
     use std::fmt::Write as _;
-    fingerprint(text).iter().fold(String::new(), |mut hex, byte| {
+    sha256(text).iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })

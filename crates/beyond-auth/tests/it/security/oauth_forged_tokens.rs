@@ -1,5 +1,7 @@
 //! Identity tokens that nobody should believe.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use serde_json::{Map, Value, json};
 
@@ -186,5 +188,44 @@ async fn a_token_opens_the_door_once_and_for_whoever_knows_the_nonce() {
     }
     assert_eq!(sql::number(&app, "SELECT count(*) FROM auth.users").await, 1);
     assert_eq!(by_token(&app, &token, "n-1").await.problem(401), "invalid_provider_response");
+    assert_eq!(reason(&app).await, "id_token_used");
+}
+
+#[tokio::test]
+async fn the_hash_of_a_nonce_does_not_stand_for_the_nonce() {
+    let (app, idp) = world().await;
+    // SHA-256 of "n-1": the application has it put into the token, and keeps what it was made of.
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"n-1");
+    let hash: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let token = idp.id_token(Some(&hash));
+    for nonce in [hash.clone(), hash.to_uppercase()] {
+        assert_eq!(by_token(&app, &token, &nonce).await.problem(401), "invalid_provider_response");
+        assert_eq!(reason(&app).await, "id_token_nonce");
+    }
+    by_token(&app, &token, "n-1").await.expect(201);
+}
+
+/// Of an ECDSA signature (r, s), (r, n - s) is as good: the same token in another spelling.
+#[tokio::test]
+async fn a_second_signature_of_a_used_token_opens_nothing() {
+    // The order of P-256 (FIPS 186-5, SP 800-186 section 3.2.1.3).
+    const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+    let (app, idp) = world().await;
+    let token = idp.id_token(Some("n-1"));
+    by_token(&app, &token, "n-1").await.expect(201);
+
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let order: Vec<u8> =
+        (0..32).map(|at| u8::from_str_radix(&ORDER[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let mut borrow = 0_i16;
+    for at in (0..32).rev() {
+        let difference = i16::from(order[at]) - i16::from(signature[32 + at]) - borrow;
+        borrow = i16::from(difference < 0);
+        signature[32 + at] = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    let other = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
+    assert_ne!(token, other);
+    assert_eq!(by_token(&app, &other, "n-1").await.problem(401), "invalid_provider_response");
     assert_eq!(reason(&app).await, "id_token_used");
 }

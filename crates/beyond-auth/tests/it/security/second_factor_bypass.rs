@@ -330,6 +330,12 @@ fn takeovers() -> Vec<(Method, &'static str, Value)> {
         (Method::PATCH, "/v1/users/me/passkeys/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", json!({ "name": "x" })),
         (Method::DELETE, "/v1/users/me/passkeys/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", json!(null)),
         (Method::PATCH, "/v1/users/me/factors/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081", json!({ "name": "x" })),
+        (Method::POST, "/v1/api-keys", json!({ "name": "of the thief" })),
+        (
+            Method::POST,
+            "/v1/api-keys/01a2b3c4-d5e6-7f01-8a2b-3c4d5e6f7081/rotations",
+            json!({ "overlap_seconds": 0 }),
+        ),
         (Method::DELETE, "/v1/sessions?scope=all", json!(null)),
         (Method::DELETE, "/v1/users/me", json!(null)),
     ]
