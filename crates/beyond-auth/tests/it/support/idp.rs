@@ -247,7 +247,8 @@ impl Idp {
         assert_eq!(query["client_id"], CLIENT_ID);
         assert_eq!(query["code_challenge_method"], "S256");
         let mut inner = self.lock();
-        let code = format!("code-{}-{}", inner.granted.len(), query["state"].len());
+        // Never the same twice, however many have been taken home since.
+        let code = format!("code-{}", uuid::Uuid::now_v7().simple());
         let mut back = Url::parse(&query["redirect_uri"]).unwrap();
         back.query_pairs_mut()
             .append_pair("code", &code)
