@@ -25,11 +25,6 @@ const KEEP_SENT_MAIL: Duration = Duration::from_hours(7 * 24);
 /// Who fills in which mail.
 pub fn composers(app: &App) -> Composers {
     let public_url = app.config.public_url.clone();
-    let url = public_url.clone();
-    let passkey_changed = |template| passkeys::mails::PasskeyChanged { template, public_url: url.clone() };
-    let url = public_url.clone();
-    let identity_changed =
-        |template| identities::mails::IdentityChanged { template, public_url: url.clone() };
     let verify = emails::mails::VerifyEmail { keyring: app.keyring.clone(), public_url: public_url.clone() };
     let notice = |template| emails::mails::Notice { template, public_url: public_url.clone() };
     let changed = |template| password::mails::Notice { template, public_url: public_url.clone() };
@@ -50,11 +45,11 @@ pub fn composers(app: &App) -> Composers {
             password::mails::PASSWORD_RESET,
             password::mails::ResetPassword { public_url: public_url.clone() },
         )
-        .with(identities::mails::IDENTITY_ADDED, identity_changed(identities::mails::IDENTITY_ADDED))
-        .with(identities::mails::IDENTITY_REMOVED, identity_changed(identities::mails::IDENTITY_REMOVED))
-        .with(passkeys::mails::PASSKEY_ADDED, passkey_changed(passkeys::mails::PASSKEY_ADDED))
-        .with(passkeys::mails::PASSKEY_REMOVED, passkey_changed(passkeys::mails::PASSKEY_REMOVED));
-    totp::mails::Notices::register(composers, &app.config.public_url)
+        .with(identities::mails::IDENTITY_ADDED, notice(identities::mails::IDENTITY_ADDED))
+        .with(identities::mails::IDENTITY_REMOVED, notice(identities::mails::IDENTITY_REMOVED))
+        .with(passkeys::mails::PASSKEY_ADDED, notice(passkeys::mails::PASSKEY_ADDED))
+        .with(passkeys::mails::PASSKEY_REMOVED, notice(passkeys::mails::PASSKEY_REMOVED));
+    totp::mails::register(composers, &app.config.public_url)
 }
 
 /// Starts the jobs on the app's task tracker; they end with its shutdown.

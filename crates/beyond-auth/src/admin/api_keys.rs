@@ -7,17 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api_keys::model::{RateLimit, Wish, check_name, check_rest};
+use crate::api_keys::model::{RateLimit, Wish};
 use crate::api_keys::routes::{
     ApiKeyResponse, IssuedApiKeyResponse, RotateApiKeyRequest, UpdateApiKeyRequest,
 };
-use crate::api_keys::scopes::Scopes;
 use crate::api_keys::{ApiKey, By, Owner, flow};
 use crate::app::App;
 use crate::caller::Admin;
 use crate::platform::http::extract::OptionalJson;
 use crate::platform::http::pagination;
-use crate::platform::http::{Client, FieldErrors, Json, Page, Path, Problem, Query};
+use crate::platform::http::{Client, Json, Page, Path, Problem, Query};
 use crate::platform::ids::{ApiKeyId, OrganizationId, UserId};
 
 /// Whose keys to list.
@@ -104,13 +103,7 @@ pub async fn create(
     client: Client,
     Json(body): Json<CreateProjectKeyRequest>,
 ) -> Result<(StatusCode, Json<IssuedApiKeyResponse>), Problem> {
-    let mut errors = FieldErrors::default();
-    let name = check_name(&body.name, &mut errors);
-    let scopes = Scopes::parse(body.scopes, &mut errors);
-    check_rest(body.metadata.as_ref(), body.rate_limit, &mut errors);
-    errors.finish()?;
-    let metadata = body.metadata.unwrap_or_default();
-    let wish = Wish { name, scopes, metadata, expires_at: body.expires_at, rate_limit: body.rate_limit };
+    let wish = Wish::check(&body.name, body.scopes, body.metadata, body.expires_at, body.rate_limit)?;
     let issued = flow::create(&app, By::Operator, Owner::Project, &wish, &client).await?;
     Ok((StatusCode::CREATED, Json(issued.into())))
 }

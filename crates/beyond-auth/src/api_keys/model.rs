@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::scopes::Scopes;
 use crate::orgs;
 use crate::platform::db::coalesce;
-use crate::platform::http::FieldErrors;
+use crate::platform::http::{FieldErrors, Problem};
 use crate::platform::ids::{ApiKeyId, OrganizationId, UserId};
 use crate::platform::limits::Decision;
 
@@ -171,6 +171,24 @@ pub struct Wish {
     pub expires_at: Option<DateTime<Utc>>,
     /// How often it may be used.
     pub rate_limit: Option<RateLimit>,
+}
+
+impl Wish {
+    /// Checks what was asked for.
+    pub fn check(
+        name: &str,
+        scopes: Vec<String>,
+        metadata: Option<Map<String, Value>>,
+        expires_at: Option<DateTime<Utc>>,
+        rate_limit: Option<RateLimit>,
+    ) -> Result<Self, Problem> {
+        let mut errors = FieldErrors::default();
+        let name = check_name(name, &mut errors);
+        let scopes = Scopes::parse(scopes, &mut errors);
+        check_rest(metadata.as_ref(), rate_limit, &mut errors);
+        errors.finish()?;
+        Ok(Self { name, scopes, metadata: metadata.unwrap_or_default(), expires_at, rate_limit })
+    }
 }
 
 /// A change of a key; what is `None` stays, `Some(None)` clears.

@@ -133,13 +133,7 @@ pub async fn create(
     Json(body): Json<CreateApiKeyRequest>,
 ) -> Result<(StatusCode, Json<IssuedApiKeyResponse>), Problem> {
     let owner = owner(&live, body.organization_id);
-    let mut errors = FieldErrors::default();
-    let name = check_name(&body.name, &mut errors);
-    let scopes = Scopes::parse(body.scopes, &mut errors);
-    check_rest(body.metadata.as_ref(), body.rate_limit, &mut errors);
-    errors.finish()?;
-    let metadata = body.metadata.unwrap_or_default();
-    let wish = Wish { name, scopes, metadata, expires_at: body.expires_at, rate_limit: body.rate_limit };
+    let wish = Wish::check(&body.name, body.scopes, body.metadata, body.expires_at, body.rate_limit)?;
     let issued = flow::create(&app, By::Person(&live), owner, &wish, &client).await?;
     Ok((StatusCode::CREATED, Json(issued.into())))
 }
@@ -269,11 +263,7 @@ impl From<Error> for Problem {
         match error {
             Error::NotFound => Self::not_found(),
             Error::Ended => sessions::flow::Error::Invalid.into(),
-            Error::Impersonated => Self::new(
-                StatusCode::FORBIDDEN,
-                "impersonated_session",
-                "Only the user in person may do this, not somebody who acts as the user.",
-            ),
+            Error::Impersonated => sessions::extract::impersonated(),
             Error::Organization(error) => error.into(),
             Error::Exceeds(scope) => Self::new(
                 StatusCode::FORBIDDEN,

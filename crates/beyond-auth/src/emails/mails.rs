@@ -104,7 +104,8 @@ impl Compose for AddressTaken {
     }
 }
 
-/// Composes [`EMAIL_ADDED`], [`EMAIL_REMOVED`] and [`PRIMARY_CHANGED`]: word of a change, with nothing to redeem.
+/// Word of a change to an account, with nothing to redeem: whatever slice it is of, what the row carries and the way to
+/// the account.
 #[derive(Clone, Debug)]
 pub struct Notice {
     /// Which of them.
@@ -126,10 +127,8 @@ impl Compose for Notice {
             };
             let Some(to) = to else { return Ok(None) };
             let frame = MailFrame::load(conn, &self.public_url).await?;
-            let context = json!({
-                "address": mail.payload["address"],
-                "account_url": frame.link("/auth/account", None),
-            });
+            let mut context = mail.payload.clone();
+            context["account_url"] = frame.link("/auth/account", None).as_str().into();
             Ok(Some(Composed { to, template: self.template, context: frame.fill(context) }))
         })
     }

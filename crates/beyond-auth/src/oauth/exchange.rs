@@ -9,8 +9,9 @@ use url::form_urlencoded::{self, Serializer};
 use super::documents::{bad_status, unreachable};
 use super::kinds::{self, Endpoints};
 use super::model::{Provider, TokenAuth};
+use super::providers::SEALED_SECRET;
 use super::refusal::{Code, Error, Refusal};
-use super::store::{documents, providers, sealed};
+use super::store::{documents, providers};
 use crate::app::App;
 use crate::platform::http::credentials::basic;
 use crate::platform::outbound::Call;
@@ -123,7 +124,7 @@ pub async fn secret(app: &App, provider: &Provider) -> Result<(Option<SecretStri
     let now = documents::now(&mut conn).await?;
     drop(conn);
     let Some(sealed) = sealed else { return Ok((None, now)) };
-    let opened = app.keyring.open(&sealed::place(&provider.id), &sealed);
+    let opened = app.keyring.open(&SEALED_SECRET.place(&provider.id), &sealed);
     let opened = opened.map_err(|_| Refusal::invalid("client_secret_sealed"))?;
     let text = std::str::from_utf8(&opened).map_err(|_| Refusal::invalid("client_secret_sealed"))?;
     Ok((Some(kinds::client_secret(provider, SecretString::from(text), now)?), now))

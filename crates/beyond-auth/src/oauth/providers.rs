@@ -8,7 +8,7 @@ use super::keys;
 use super::kinds;
 use super::model::{Definition, Kind, Provider, TokenAuth};
 use super::refusal::Refusal;
-use super::store::{documents as kept, providers as store, sealed};
+use super::store::{documents as kept, providers as store};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::platform::db::Conn;
@@ -16,7 +16,7 @@ use crate::platform::http::{Client, FieldErrors, Problem};
 use crate::platform::sealed::SealedColumn;
 
 /// The sealed column, for a change of the key-encryption key.
-pub const SEALED_SECRET: &dyn SealedColumn = &sealed::SealedSecret;
+pub const SEALED_SECRET: &dyn SealedColumn = &store::SealedSecret;
 
 /// Why a provider was not written.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ pub async fn put(app: &App, new: Described, client: &Client) -> Result<Provider,
         Error::Invalid(Box::new(Problem::invalid(vec![]).with_error(pointer, code, detail)))
     })?;
 
-    let place = sealed::place(&new.id);
+    let place = SEALED_SECRET.place(&new.id);
     let given = new.client_secret.as_ref();
     let given = given.map(|secret| app.keyring.seal(&place, secret.expose_secret().as_bytes()));
     let secret = match (&given, new.definition.token_auth) {

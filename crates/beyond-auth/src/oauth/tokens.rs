@@ -16,8 +16,8 @@ use super::discovery;
 use super::exchange::{self, Tokens};
 use super::model::{Kind, Provider};
 use super::refusal::{self, Refusal};
+use super::store::providers;
 use super::store::tokens::{self as store, Stored, Written};
-use super::store::{providers, sealed_tokens};
 use crate::app::App;
 use crate::platform::crypto::envelope::Keyring;
 use crate::platform::db::Conn;
@@ -25,7 +25,7 @@ use crate::platform::ids::{IdentityId, UserId};
 use crate::platform::sealed::SealedColumn;
 
 /// The sealed column, for a change of the key-encryption key.
-pub const SEALED_TOKENS: &dyn SealedColumn = &sealed_tokens::SealedTokens;
+pub const SEALED_TOKENS: &dyn SealedColumn = &store::SealedTokens;
 
 /// A year: no access token is good for longer, whatever its provider says.
 const LONGEST_LIFE: i64 = 366 * 24 * 60 * 60;
@@ -52,7 +52,7 @@ struct Plain<'a> {
 impl Kept {
     /// Opens what is kept; nothing where no key of the ring does.
     pub(super) fn open(keyring: &Keyring, id: Uuid, sealed: &[u8]) -> Self {
-        let opened = keyring.open(&sealed_tokens::place(&id.to_string()), sealed);
+        let opened = keyring.open(&SEALED_TOKENS.place(&id.to_string()), sealed);
         let opened = opened.inspect_err(|error| tracing::error!(%id, %error, "kept tokens do not open"));
         opened.ok().and_then(|plain| serde_json::from_slice(&plain).ok()).unwrap_or_default()
     }
@@ -63,7 +63,7 @@ impl Kept {
         let (access, refresh) = (Zeroizing::new(text(&self.access)), Zeroizing::new(text(&self.refresh)));
         let plain = Plain { access: access.as_deref(), refresh: refresh.as_deref() };
         let plain = Zeroizing::new(serde_json::to_vec(&plain).unwrap_or_default());
-        keyring.seal(&sealed_tokens::place(&id.to_string()), &plain)
+        keyring.seal(&SEALED_TOKENS.place(&id.to_string()), &plain)
     }
 }
 

@@ -213,11 +213,7 @@ impl From<Error> for Problem {
                 "The invitation went to an address that is not proven to be yours. Add and prove it, or sign in \
                  with the account that has it.",
             ),
-            Error::Impersonated => Self::new(
-                StatusCode::FORBIDDEN,
-                "impersonated_session",
-                "Only the user in person may do this, not somebody who acts as the user.",
-            ),
+            Error::Impersonated => extract::impersonated(),
             Error::Limited(decision) => decision.into(),
             Error::Database(error) => error.into(),
         }

@@ -1,7 +1,7 @@
 //! Sealing stored values anew when the key-encryption key has changed.
 //!
-//! Each slice with a sealed column describes it as a [`SealedColumn`]; the operator's side lists them all and
-//! calls [`rewrap`] on each.
+//! Each slice with a sealed column names it in its store with `sealed_column!`, which makes a [`SealedColumn`] of it; the
+//! operator's side lists them all and calls [`rewrap`] on each.
 
 use std::time::Instant;
 
@@ -37,6 +37,10 @@ pub trait SealedColumn: Sync {
     fn table(&self) -> &'static str;
     /// The column, as in the [`SealContext`].
     fn column(&self) -> &'static str;
+    /// What the value of a row is bound to.
+    fn place<'a>(&self, row: &'a str) -> SealContext<'a> {
+        SealContext { table: self.table(), column: self.column(), row }
+    }
     /// Counts the values.
     fn count<'a>(&'a self, conn: &'a mut Conn, key: KeyId) -> BoxFuture<'a, Result<Count, sqlx::Error>>;
     /// Finds and locks some values that another key has sealed, except those of the rows in `but`.
@@ -54,6 +58,85 @@ pub trait SealedColumn: Sync {
         value: &'a SealedValue,
     ) -> BoxFuture<'a, Result<(), sqlx::Error>>;
 }
+
+/// Declares the [`SealedColumn`] of a table whose primary key is `id`, in the table's store. A column may be NULL.
+macro_rules! sealed_column {
+    ($(#[$doc:meta])* $name:ident = $table:tt, $column:tt) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name;
+
+        impl $crate::platform::sealed::SealedColumn for $name {
+            fn table(&self) -> &'static str {
+                $table
+            }
+
+            fn column(&self) -> &'static str {
+                $column
+            }
+
+            fn count<'a>(
+                &'a self,
+                conn: &'a mut $crate::platform::db::Conn,
+                key: $crate::platform::crypto::envelope::KeyId,
+            ) -> futures::future::BoxFuture<'a, Result<$crate::platform::sealed::Count, sqlx::Error>> {
+                Box::pin(async move {
+                    sqlx::query_as!(
+                        $crate::platform::sealed::Count,
+                        "SELECT count(" + $column + ") AS \"total!\", count(*) FILTER (WHERE substring(" + $column
+                            + " FROM 2 FOR 8) <> $1) AS \"stale!\" FROM " + $table,
+                        key.as_bytes(),
+                    )
+                    .fetch_one(&mut *conn)
+                    .await
+                })
+            }
+
+            fn stale<'a>(
+                &'a self,
+                conn: &'a mut $crate::platform::db::Conn,
+                key: $crate::platform::crypto::envelope::KeyId,
+                but: &'a [String],
+                limit: i64,
+            ) -> futures::future::BoxFuture<
+                'a,
+                Result<Vec<$crate::platform::sealed::SealedValue>, sqlx::Error>,
+            > {
+                Box::pin(async move {
+                    sqlx::query_as!(
+                        $crate::platform::sealed::SealedValue,
+                        "SELECT id::text AS \"row!\", " + $column + " AS \"sealed!\" FROM " + $table
+                            + " WHERE substring(" + $column + " FROM 2 FOR 8) <> $1 AND id::text <> ALL($2)"
+                            + " ORDER BY id LIMIT $3 FOR UPDATE",
+                        key.as_bytes(),
+                        but,
+                        limit,
+                    )
+                    .fetch_all(&mut *conn)
+                    .await
+                })
+            }
+
+            fn replace<'a>(
+                &'a self,
+                conn: &'a mut $crate::platform::db::Conn,
+                value: &'a $crate::platform::sealed::SealedValue,
+            ) -> futures::future::BoxFuture<'a, Result<(), sqlx::Error>> {
+                Box::pin(async move {
+                    sqlx::query!(
+                        "UPDATE " + $table + " SET " + $column + " = $2 WHERE id::text = $1",
+                        value.row,
+                        value.sealed,
+                    )
+                    .execute(&mut *conn)
+                    .await?;
+                    Ok(())
+                })
+            }
+        }
+    };
+}
+pub(crate) use sealed_column;
 
 /// How far a column has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +166,7 @@ pub async fn rewrap(
             break;
         }
         for mut value in values {
-            let place = SealContext { table: column.table(), column: column.column(), row: &value.row };
-            match keyring.rewrap(&place, &value.sealed) {
+            match keyring.rewrap(&column.place(&value.row), &value.sealed) {
                 Ok(Some(sealed)) => {
                     value.sealed = sealed;
                     column.replace(&mut tx, &value).await?;

@@ -4,20 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
-use sqlx::postgres::types::PgInterval;
 
 use super::model::{Because, Families, Holder, Listed, NewFamily, Origin, Proven};
 use crate::platform::crypto::token::{Refresh, SecretHash, Token};
-use crate::platform::db::Conn;
+use crate::platform::db::{Conn, interval};
 use crate::platform::http::Client;
 use crate::platform::http::pagination::Window;
 use crate::platform::ids::{RefreshFamilyId, RefreshTokenId, SessionId, UserId};
-
-/// Postgres takes microseconds; settings are whole seconds far below the limit.
-fn interval(duration: Duration) -> PgInterval {
-    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    PgInterval { months: 0, days: 0, microseconds }
-}
 
 /// Makes a family that ends `absolute` after its owner last presented a credential: minting proves nothing anew, or
 /// refresh tokens would beget each other for ever.

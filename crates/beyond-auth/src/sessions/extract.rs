@@ -68,14 +68,16 @@ async fn recently(parts: &mut request::Parts, app: &App, second: bool) -> Result
 /// Only the user in person may go on: somebody who acts as the user began with the operator's credential, not with one
 /// of the person's.
 pub fn in_person(live: &Live) -> Result<(), Problem> {
-    if live.session.impersonator.is_none() {
-        return Ok(());
-    }
-    Err(Problem::new(
+    if live.session.impersonator.is_none() { Ok(()) } else { Err(impersonated()) }
+}
+
+/// The answer to whoever acts as the user where the user in person is asked for.
+pub fn impersonated() -> Problem {
+    Problem::new(
         StatusCode::FORBIDDEN,
         "impersonated_session",
         "Only the user in person may do this, not somebody who acts as the user.",
-    ))
+    )
 }
 
 /// The token that the request carries; cookies count for writes only from our own pages and those of origins that

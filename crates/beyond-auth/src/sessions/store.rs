@@ -6,23 +6,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ipnetwork::IpNetwork;
-use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::model::{Active, MemberLimits, NewSession, Scope, Session, Standing};
 use super::revocations::{Position, Revocation};
 use crate::platform::crypto::token::{self, SecretHash, Token};
-use crate::platform::db::Conn;
+use crate::platform::db::{Conn, interval};
 use crate::platform::http::Client;
 use crate::platform::http::pagination::Window;
 use crate::platform::ids::{OrganizationId, RefreshFamilyId, SessionId, UserId};
 use crate::users::Holder;
-
-/// Postgres takes microseconds; settings are whole seconds far below the limit.
-fn interval(duration: Duration) -> PgInterval {
-    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    PgInterval { months: 0, days: 0, microseconds }
-}
 
 fn seconds(duration: Option<Duration>) -> Option<i32> {
     duration.map(|duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX))

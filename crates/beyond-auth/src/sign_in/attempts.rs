@@ -12,6 +12,7 @@ use crate::platform::http::Client;
 use crate::platform::ids::{AttemptId, UserId};
 use crate::settings::model::MfaPolicy;
 use crate::settings::{self, Settings};
+use crate::users;
 
 /// Second factors that one attempt may be tried with.
 pub const MAX_TRIES: i16 = 5;
@@ -92,11 +93,11 @@ pub async fn factors_of(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sq
     usable(conn, &settings, user).await
 }
 
-/// A passkey counts only where passkeys are switched on: or nobody who holds one could enrol anything else.
 async fn usable(conn: &mut Conn, settings: &Settings, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
-    let mut factors = store::factors(conn, user).await?;
-    factors.retain(|factor| *factor != Factor::Passkey || settings.passkeys.enabled);
-    Ok(factors)
+    let has = users::flow::second_factors(conn, settings, user).await?;
+    let has =
+        [(has.totp, Factor::Totp), (has.passkey, Factor::Passkey), (has.recovery_code, Factor::RecoveryCode)];
+    Ok(has.into_iter().filter_map(|(has, factor)| has.then_some(factor)).collect())
 }
 
 /// Reads a presented token. `None` when it is unknown, spent, expired or tried too often.

@@ -5,28 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::attempts::OpenAttempt;
-use super::model::{Factor, Wish};
+use super::model::Wish;
 use crate::platform::crypto::token::{Attempt, SecretHash, Token};
 use crate::platform::db::Conn;
 use crate::platform::ids::{AttemptId, UserId};
 use crate::sessions::model::MemberLimits;
-
-/// The second factors of a user that could be presented now.
-pub async fn factors(conn: &mut Conn, user: UserId) -> Result<Vec<Factor>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT EXISTS (SELECT FROM auth.totp_factors
-                          WHERE user_id = $1 AND activated_at IS NOT NULL) AS "totp!",
-                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1) AS "passkey!",
-                  EXISTS (SELECT FROM auth.totp_recovery_codes
-                          WHERE user_id = $1 AND used_at IS NULL) AS "recovery_code!""#,
-        user.as_uuid(),
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    let has =
-        [(row.totp, Factor::Totp), (row.passkey, Factor::Passkey), (row.recovery_code, Factor::RecoveryCode)];
-    Ok(has.into_iter().filter_map(|(has, factor)| has.then_some(factor)).collect())
-}
 
 /// How long sessions of a user may live by the wish of organizations that the user belongs to: the shortest counts.
 pub async fn member_limits(conn: &mut Conn, user: UserId) -> Result<MemberLimits, sqlx::Error> {

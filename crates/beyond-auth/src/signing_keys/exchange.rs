@@ -70,7 +70,8 @@ pub async fn exchange(app: &App, live: &Live, audience: Option<&str>) -> Result<
         // This token is none the worse for it.
         tracing::warn!(%error, "the next signing key could not be published; the next exchange tries again");
     }
-    let seed = app.keyring.open(&flow::place(&active.id.to_string()), &active.sealed_private)?;
+    let seed =
+        app.keyring.open(&flow::SEALED_PRIVATE.place(&active.id.to_string()), &active.sealed_private)?;
     let key = SigningKey::from_seed(&seed)?;
     let issuer = app.config.public_url.as_str().trim_end_matches('/');
     let (claims, expires_at) = claims(live, organization, &settings.jwt, issuer, audience, active.now)?;

@@ -8,7 +8,7 @@ use super::model::{Listed, PUBLISH_LEAD, State};
 use super::store::{self, NewKey, SealedPrivate};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
-use crate::platform::crypto::envelope::{Keyring, SealContext};
+use crate::platform::crypto::envelope::Keyring;
 use crate::platform::crypto::jwt::SigningKey;
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
@@ -46,11 +46,6 @@ impl<'a> By<'a> {
     }
 }
 
-/// Where the private half of a key is sealed to.
-pub(super) fn place(row: &str) -> SealContext<'_> {
-    SealContext { table: SealedPrivate.table(), column: SealedPrivate.column(), row }
-}
-
 /// Makes a key that signs after `delay`. Under the lock.
 async fn publish(conn: &mut Conn, keyring: &Keyring, delay: Duration, by: By<'_>) -> Result<(), sqlx::Error> {
     let id = SigningKeyId::new();
@@ -59,7 +54,7 @@ async fn publish(conn: &mut Conn, keyring: &Keyring, delay: Duration, by: By<'_>
         id,
         kid: key.kid(),
         public_jwk: &key.public_jwk(),
-        sealed_private: &keyring.seal(&place(&id.to_string()), seed.as_slice()),
+        sealed_private: &keyring.seal(&SEALED_PRIVATE.place(&id.to_string()), seed.as_slice()),
     };
     store::insert(conn, &new, delay).await?;
     let event = by.event("signing_key.published");

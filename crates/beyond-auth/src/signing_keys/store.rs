@@ -2,24 +2,20 @@
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use serde_json::Value;
-use sqlx::postgres::types::PgInterval;
-use uuid::Uuid;
 
 use super::model::{Active, LINGER, Listed, PUBLISH_LEAD, State};
-use crate::platform::crypto::envelope::KeyId;
-use crate::platform::db::Conn;
+use crate::platform::db::{Conn, interval};
 use crate::platform::ids::SigningKeyId;
-use crate::platform::sealed::{Count, SealedColumn, SealedValue};
+use crate::platform::sealed::sealed_column;
+
+sealed_column! {
+    /// `auth.signing_keys.sealed_private`.
+    SealedPrivate = "auth.signing_keys", "sealed_private"
+}
 
 /// Changes of keys happen one at a time. The number is arbitrary, and this service's alone.
 const LOCK: i64 = 0x6265_796f_6e64_6b65;
-
-fn interval(duration: Duration) -> PgInterval {
-    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    PgInterval { months: 0, days: 0, microseconds }
-}
 
 /// Waits until no other instance changes keys; holds until the transaction ends.
 pub async fn lock(conn: &mut Conn) -> Result<(), sqlx::Error> {
@@ -195,72 +191,4 @@ pub async fn purge(conn: &mut Conn, limit: i64) -> Result<u64, sqlx::Error> {
     .execute(&mut *conn)
     .await?;
     Ok(forgotten.rows_affected().max(deleted.rows_affected()))
-}
-
-/// `auth.signing_keys.sealed_private`.
-#[derive(Debug)]
-pub struct SealedPrivate;
-
-impl SealedColumn for SealedPrivate {
-    fn table(&self) -> &'static str {
-        "auth.signing_keys"
-    }
-
-    fn column(&self) -> &'static str {
-        "sealed_private"
-    }
-
-    fn count<'a>(&'a self, conn: &'a mut Conn, key: KeyId) -> BoxFuture<'a, Result<Count, sqlx::Error>> {
-        Box::pin(async move {
-            sqlx::query_as!(
-                Count,
-                r#"SELECT count(*) AS "total!",
-                          count(*) FILTER (WHERE substring(sealed_private FROM 2 FOR 8) <> $1) AS "stale!"
-                   FROM auth.signing_keys WHERE sealed_private IS NOT NULL"#,
-                key.as_bytes(),
-            )
-            .fetch_one(&mut *conn)
-            .await
-        })
-    }
-
-    fn stale<'a>(
-        &'a self,
-        conn: &'a mut Conn,
-        key: KeyId,
-        but: &'a [String],
-        limit: i64,
-    ) -> BoxFuture<'a, Result<Vec<SealedValue>, sqlx::Error>> {
-        Box::pin(async move {
-            let rows = sqlx::query!(
-                r#"SELECT id, sealed_private AS "sealed_private!" FROM auth.signing_keys
-                   WHERE substring(sealed_private FROM 2 FOR 8) <> $1 AND id::text <> ALL($2)
-                   ORDER BY id LIMIT $3 FOR UPDATE"#,
-                key.as_bytes(),
-                but,
-                limit,
-            )
-            .fetch_all(&mut *conn)
-            .await?;
-            let value = |id: Uuid, sealed| SealedValue { row: id.to_string(), sealed };
-            Ok(rows.into_iter().map(|row| value(row.id, row.sealed_private)).collect())
-        })
-    }
-
-    fn replace<'a>(
-        &'a self,
-        conn: &'a mut Conn,
-        value: &'a SealedValue,
-    ) -> BoxFuture<'a, Result<(), sqlx::Error>> {
-        Box::pin(async move {
-            sqlx::query!(
-                "UPDATE auth.signing_keys SET sealed_private = $2 WHERE id::text = $1",
-                value.row,
-                value.sealed,
-            )
-            .execute(&mut *conn)
-            .await?;
-            Ok(())
-        })
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::mails::{self, Notice};
 use super::model::{Activated, Code, Enrolled, Error, FactorRow, MAX_FACTORS, has_factor};
-use super::store::{self, NewFactor, Which, sealed};
+use super::store::{self, NewFactor, Which};
 use super::{recovery, second, verify};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
@@ -22,7 +22,7 @@ use crate::sign_out;
 use crate::users::{self, User};
 
 /// Every seed there is.
-pub const SEALED_SEED: &dyn SealedColumn = &sealed::SealedSeed;
+pub const SEALED_SEED: &dyn SealedColumn = &store::SealedSeed;
 
 /// Lists a user's factors.
 pub async fn list(app: &App, user: UserId) -> Result<Vec<FactorRow>, Error> {
@@ -62,7 +62,7 @@ pub(super) async fn plant(
     name: Option<&str>,
 ) -> Result<Enrolled, sqlx::Error> {
     let (id, seed) = (FactorId::new(), Seed::draw());
-    let sealed_seed = app.keyring.seal(&sealed::place(&id.to_string()), seed.as_bytes());
+    let sealed_seed = app.keyring.seal(&SEALED_SEED.place(&id.to_string()), seed.as_bytes());
     let new = NewFactor { id, user: user.id, attempt, name, sealed_seed: &sealed_seed };
     store::insert(conn, &new).await?;
     let issuer = settings.branding.name.as_deref().or_else(|| app.config.public_url.host_str());

@@ -1,7 +1,6 @@
 //! The mails of this slice: the owner learns of every change, and of every recovery code that was used.
 
-use futures::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
 use super::store;
@@ -10,12 +9,8 @@ use crate::emails;
 use crate::platform::db::Conn;
 use crate::platform::http::Client;
 use crate::platform::ids::UserId;
-use crate::platform::mail::outbox::{Claimed, Composed, Destination, NewMail};
-use crate::platform::mail::worker::{Compose, ComposeError, Composers};
-use crate::settings::links::MailFrame;
-
-/// Where the owner looks after the account.
-const ACCOUNT_PAGE: &str = "/auth/account";
+use crate::platform::mail::outbox::NewMail;
+use crate::platform::mail::worker::Composers;
 
 /// What the owner is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,37 +60,10 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// Composes a [`Notice`].
-#[derive(Clone, Debug)]
-pub struct Notices {
-    /// Which.
-    pub notice: Notice,
-    /// Base of the link where the settings name none.
-    pub public_url: Url,
-}
-
-impl Notices {
-    /// Adds a composer for each notice.
-    pub fn register(composers: Composers, public_url: &Url) -> Composers {
-        Notice::ALL.into_iter().fold(composers, |composers, notice| {
-            composers.with(notice.kind(), Self { notice, public_url: public_url.clone() })
-        })
-    }
-}
-
-impl Compose for Notices {
-    fn compose<'a>(
-        &'a self,
-        conn: &'a mut Conn,
-        mail: &'a Claimed,
-    ) -> BoxFuture<'a, Result<Option<Composed>, ComposeError>> {
-        Box::pin(async move {
-            let Destination::Email(id) = &mail.destination else { return Ok(None) };
-            let Some(to) = emails::flow::address_of(conn, *id).await? else { return Ok(None) };
-            let frame = MailFrame::load(conn, &self.public_url).await?;
-            let left = mail.payload.get("codes_left").cloned().unwrap_or(Value::Null);
-            let context = json!({ "account_url": frame.link(ACCOUNT_PAGE, None), "codes_left": left });
-            Ok(Some(Composed { to, template: self.notice.kind(), context: frame.fill(context) }))
-        })
-    }
+/// Adds a composer for each notice.
+pub fn register(composers: Composers, public_url: &Url) -> Composers {
+    Notice::ALL.into_iter().fold(composers, |composers, notice| {
+        let template = notice.kind();
+        composers.with(template, emails::mails::Notice { template, public_url: public_url.clone() })
+    })
 }

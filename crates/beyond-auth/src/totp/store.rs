@@ -1,12 +1,16 @@
 //! SQL on `auth.totp_factors` and `auth.totp_recovery_codes`.
 
-pub mod sealed;
-
 use super::model::{FactorRow, Kind};
 use crate::platform::crypto::token::SecretHash;
 use crate::platform::crypto::totp::STEP_SECONDS;
 use crate::platform::db::Conn;
 use crate::platform::ids::{AttemptId, FactorId, UserId};
+use crate::platform::sealed::sealed_column;
+
+sealed_column! {
+    /// `auth.totp_factors.sealed_seed`.
+    SealedSeed = "auth.totp_factors", "sealed_seed"
+}
 
 struct Row {
     id: FactorId,

@@ -1,7 +1,8 @@
 //! Whether a presented code is one of the account's: first looked at, then spent.
 
+use super::flow;
 use super::model::Code;
-use super::store::{self, Which, sealed};
+use super::store::{self, Which};
 use crate::platform::crypto::envelope::Keyring;
 use crate::platform::crypto::token::SecretHash;
 use crate::platform::crypto::totp::{Seed, TotpCode};
@@ -49,7 +50,7 @@ async fn step_of(
 ) -> Result<Option<Seen>, sqlx::Error> {
     for candidate in store::candidates(conn, user, which).await? {
         let row = candidate.id.to_string();
-        let seed = keyring.open(&sealed::place(&row), &candidate.sealed_seed).map_err(|error| {
+        let seed = keyring.open(&flow::SEALED_SEED.place(&row), &candidate.sealed_seed).map_err(|error| {
             tracing::error!(factor = row, %error, "the seed of a factor does not open");
             sqlx::Error::Decode(error.into())
         })?;

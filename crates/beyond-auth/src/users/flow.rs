@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::model::{Holder, OwnedAlone, Profile, Standing, User};
-use super::store;
+use super::store::{self, SecondFactors};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::platform::db::Conn;
@@ -93,9 +93,19 @@ pub async fn has_second_factor(
     if settings.mfa.policy == MfaPolicy::Off {
         return Ok(false);
     }
+    let has = second_factors(conn, settings, id).await?;
+    Ok(has.totp || (has.passkey && settings.mfa.policy == MfaPolicy::Required))
+}
+
+/// The second factors of a user that could be presented now. A passkey counts only where passkeys are switched on: or
+/// nobody who holds one could enrol anything else.
+pub async fn second_factors(
+    conn: &mut Conn,
+    settings: &Settings,
+    id: UserId,
+) -> Result<SecondFactors, sqlx::Error> {
     let has = store::second_factors(conn, id).await?;
-    let passkey_counts = settings.mfa.policy == MfaPolicy::Required && settings.passkeys.enabled;
-    Ok(has.totp || (has.passkey && passkey_counts))
+    Ok(SecondFactors { passkey: has.passkey && settings.passkeys.enabled, ..has })
 }
 
 /// A change of profile; fields that are `None` stay.

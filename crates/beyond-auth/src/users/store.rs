@@ -199,6 +199,8 @@ pub struct SecondFactors {
     pub totp: bool,
     /// A passkey.
     pub passkey: bool,
+    /// A recovery code that was not used. Stands in for a factor; is none.
+    pub recovery_code: bool,
 }
 
 /// Reads it.
@@ -207,7 +209,9 @@ pub async fn second_factors(conn: &mut Conn, id: UserId) -> Result<SecondFactors
         SecondFactors,
         r#"SELECT EXISTS (SELECT FROM auth.totp_factors
                           WHERE user_id = $1 AND activated_at IS NOT NULL) AS "totp!",
-                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1) AS "passkey!""#,
+                  EXISTS (SELECT FROM auth.passkeys WHERE user_id = $1) AS "passkey!",
+                  EXISTS (SELECT FROM auth.totp_recovery_codes
+                          WHERE user_id = $1 AND used_at IS NULL) AS "recovery_code!""#,
         id.as_uuid(),
     )
     .fetch_one(&mut *conn)

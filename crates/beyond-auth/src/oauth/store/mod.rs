@@ -3,6 +3,4 @@
 pub mod documents;
 pub mod flows;
 pub mod providers;
-pub mod sealed;
-pub mod sealed_tokens;
 pub mod tokens;

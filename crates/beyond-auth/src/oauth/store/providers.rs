@@ -5,6 +5,12 @@ use serde_json::Value;
 
 use crate::oauth::model::{Definition, Kind, Provider, is_id};
 use crate::platform::db::Conn;
+use crate::platform::sealed::sealed_column;
+
+sealed_column! {
+    /// `auth.oauth_providers.sealed_secret`.
+    SealedSecret = "auth.oauth_providers", "sealed_secret"
+}
 
 struct Row {
     id: String,

@@ -5,6 +5,12 @@ use uuid::Uuid;
 
 use crate::platform::db::Conn;
 use crate::platform::ids::{IdentityId, UserId};
+use crate::platform::sealed::sealed_column;
+
+sealed_column! {
+    /// `auth.oauth_tokens.sealed_tokens`.
+    SealedTokens = "auth.oauth_tokens", "sealed_tokens"
+}
 
 /// A row as it is written.
 #[derive(Debug)]

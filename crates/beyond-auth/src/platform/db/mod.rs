@@ -15,11 +15,18 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::Connection as _;
+use sqlx::postgres::types::PgInterval;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 pub use conn::{Conn, Tx};
 use opening::undisturbed;
 pub use unavailable::{Constraint, is_unavailable};
+
+/// A length of time as Postgres takes it, exact to a microsecond.
+pub fn interval(duration: Duration) -> PgInterval {
+    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    PgInterval { months: 0, days: 0, microseconds }
+}
 
 /// What stands between us and Postgres.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::postgres::types::PgInterval;
 use tokio::sync::Notify;
 use url::Url;
 
-use crate::platform::db::Conn;
+use crate::platform::db::{Conn, interval};
 use crate::platform::ids::{EmailId, OutboxId, UserId};
 
 /// The way in: queues mails and wakes the worker. Cheap to clone; lives in `App`.
@@ -305,10 +304,4 @@ pub async fn purge(conn: &mut Conn, keep: Duration, limit: i64) -> Result<u64, s
     .execute(&mut *conn)
     .await?;
     Ok(done.rows_affected())
-}
-
-/// Postgres counts intervals in microseconds.
-fn interval(duration: Duration) -> PgInterval {
-    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    PgInterval { months: 0, days: 0, microseconds }
 }

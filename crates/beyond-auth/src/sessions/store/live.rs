@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::interval;
 use crate::platform::crypto::token::SecretHash;
-use crate::platform::db::Conn;
+use crate::platform::db::{Conn, interval};
 use crate::platform::ids::{OrganizationId, SessionId, UserId};
 use crate::sessions::model::{Live, Session};
 use crate::users::User;
