@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{Mail, SendError, Transport};
 
 /// How long [`MemoryTransport::wait_for`] waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A mail as its reader sees it.
 #[derive(Clone, Serialize)]
@@ -102,7 +102,7 @@ impl MemoryTransport {
     /// The newest mail to this address (ASCII case aside); waits for one if there is none yet.
     ///
     /// # Errors
-    /// When none has come within 10 seconds.
+    /// When none has come within a minute.
     pub async fn wait_for(&self, address: &str) -> Result<Arc<ReceivedMail>, NotReceived> {
         self.wait_until(|mail| mail.to.eq_ignore_ascii_case(address)).await
     }
@@ -110,7 +110,7 @@ impl MemoryTransport {
     /// The newest mail that `matches`; waits for one if there is none yet.
     ///
     /// # Errors
-    /// When none has come within 10 seconds.
+    /// When none has come within a minute.
     pub async fn wait_until(
         &self,
         matches: impl Fn(&ReceivedMail) -> bool,

@@ -27,6 +27,7 @@ pub const KEY: [u8; 32] = [7; 32];
 pub struct TestApp {
     pub http: Http,
     pub admin: Http,
+    /// The database's: another instance on it may be the one that sends.
     pub mailbox: Arc<MemoryTransport>,
     pub database: Arc<Database>,
     pub running: Running,
@@ -84,7 +85,7 @@ impl TestApp {
     }
 
     pub async fn with_hasher(database: Arc<Database>, config: Config, hasher: HasherConfig) -> Self {
-        let mailbox = Arc::new(MemoryTransport::new(1_000));
+        let mailbox = database.mailbox.clone();
         let options = Options { hasher, mail: SOON, ..Options::default() };
         let running = serve::start(config, mailbox.clone(), options).await.unwrap();
         let http = Http::new(format!("http://{}", running.address));

@@ -16,6 +16,7 @@ use beyond_auth::dev::{
     postgres::{Options, Postgres},
     progress::Terminal,
 };
+use beyond_auth::platform::mail::memory::MemoryTransport;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use tokio::sync::OnceCell;
@@ -113,7 +114,7 @@ impl Cluster {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}_{number}", self.run);
         execute(&self.admin_url, format!("CREATE DATABASE {name} {how}")).await;
-        Database { url: self.url(&name), name, cluster: Some(self) }
+        Database { url: self.url(&name), name, mailbox: mailbox(), cluster: Some(self) }
     }
 
     async fn make_template<F>(&self, migrate: F) -> String
@@ -141,6 +142,8 @@ pub struct Database {
     pub url: SecretString,
     /// Its name.
     pub name: String,
+    /// Where its mails arrive, whichever instance on it sends them.
+    pub mailbox: Arc<MemoryTransport>,
     cluster: Option<&'static Cluster>,
 }
 
@@ -148,8 +151,12 @@ impl Database {
     /// A database of a server that the test runs itself; left alone when this value is dropped.
     pub fn of_another_server(url: SecretString) -> Self {
         let name = Url::parse(url.expose_secret()).unwrap().path().trim_start_matches('/').to_owned();
-        Self { url, name, cluster: None }
+        Self { url, name, mailbox: mailbox(), cluster: None }
     }
+}
+
+fn mailbox() -> Arc<MemoryTransport> {
+    Arc::new(MemoryTransport::new(1_000))
 }
 
 impl Drop for Database {
