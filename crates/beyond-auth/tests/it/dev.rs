@@ -107,7 +107,7 @@ impl Dev {
             if let Some(mail) = mails.iter().find(|mail| mail["to"] == email) {
                 return mail["code"].as_str().unwrap().to_owned();
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "no mail came: {body}");
+            assert!(began.elapsed() < Duration::from_mins(1), "no mail came: {body}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -130,7 +130,7 @@ fn wait(child: &mut Child) -> ExitStatus {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "it is still running after 30 s");
+        assert!(began.elapsed() < Duration::from_mins(1), "it is still running after a minute");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -210,7 +210,7 @@ async fn a_session_outlives_a_crash_and_a_restart() {
 
     let mut dev = Dev::start(&data_dir);
     eprintln!("second start to ready: {:?}", dev.took);
-    assert!(dev.took < Duration::from_secs(10), "took {:?}", dev.took);
+    assert!(dev.took < Duration::from_mins(1), "took {:?}", dev.took);
     dev.is_valid(&token).await;
     assert_eq!(dev.told("Database"), database, "an address that somebody noted");
     assert!(dev.stop(Signal::INT).success());

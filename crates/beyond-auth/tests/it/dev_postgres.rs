@@ -51,7 +51,7 @@ pub fn kill(pid: u32, signal: Signal) {
 pub async fn gone(what: impl Fn() -> bool) {
     let began = Instant::now();
     while !what() {
-        assert!(began.elapsed() < Duration::from_secs(15), "it is still there after 15 s");
+        assert!(began.elapsed() < Duration::from_mins(1), "it is still there after a minute");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -73,7 +73,7 @@ async fn a_second_start_is_quick_and_keeps_data_password_and_port() {
     let began = Instant::now();
     let second = Postgres::start(options(&home)).await.unwrap();
     // Some 0.2 s on an idle machine; the bound allows for a busy one.
-    assert!(began.elapsed() < Duration::from_secs(10), "took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "took {:?}", began.elapsed());
     assert_eq!(second.url("postgres").expose_secret(), url.expose_secret());
     assert_eq!(query(&url, "SELECT word FROM kept").await, "here");
     second.stop().await;

@@ -295,7 +295,7 @@ async fn a_provider_that_does_not_renew_is_told_from_one_that_will_not() {
 
 /// Waits until no tokens wait to be revoked.
 async fn given_back(app: &TestApp) {
-    for _ in 0..200 {
+    for _ in 0..1_500 {
         if sql::number(app, "SELECT count(*) FROM auth.oauth_tokens").await == 0 {
             return;
         }
@@ -311,7 +311,7 @@ async fn what_was_handed_out_is_given_back_once_the_identity_is_gone() {
     let identity = tokens.trim_end_matches("/access-tokens").to_owned();
     assert_eq!(ada.http.delete(&identity).await.status, 204);
     // The provider is away: somebody tries again, later.
-    for _ in 0..200 {
+    for _ in 0..1_500 {
         if idp.asked("/revoke") > 0 {
             break;
         }
@@ -343,11 +343,11 @@ async fn what_was_handed_out_is_given_back_once_the_identity_is_gone() {
 async fn a_deleted_account_leaves_nothing_at_the_provider() {
     let (app, idp, ada, _) = kept().await;
     idp.lock().script.instead.insert("/revoke", Instead::status(200));
-    idp.lock().script.delay.insert("/revoke", Duration::from_millis(500));
+    idp.lock().script.delay.insert("/revoke", Duration::from_secs(8));
     let began = std::time::Instant::now();
     let answer = ada.http.send(ada.http.request(Method::DELETE, "/v1/users/me")).await;
     assert_eq!(answer.status, 204);
-    assert!(began.elapsed() < Duration::from_millis(450), "nobody waits for the provider");
+    assert!(began.elapsed() < Duration::from_secs(7), "nobody waits for the provider");
     given_back(&app).await;
     assert_eq!(idp.heard("/revoke")["token"], "refresh-token");
 }

@@ -16,14 +16,14 @@ use crate::support::proxy::{Proxy, Weather};
 use crate::support::{TestApp, database};
 
 /// The service is to work again this soon after Postgres does.
-const RECOVERY: Duration = Duration::from_secs(2);
+const RECOVERY: Duration = Duration::from_secs(20);
 /// Nobody waits longer than this for a 503.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Nor this, where the network swallows what is sent: only a time limit tells.
-const SILENCE_PATIENCE: Duration = Duration::from_secs(8);
+const SILENCE_PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that silence has cut are only found out by requests that they leave without an answer. After this long
 /// none may be left.
-const SILENCE_RECOVERY: Duration = Duration::from_secs(5);
+const SILENCE_RECOVERY: Duration = Duration::from_secs(30);
 
 /// The service, reaching its database through a network that can fail.
 async fn behind_a_proxy() -> (TestApp, Proxy) {

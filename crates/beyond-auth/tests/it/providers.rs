@@ -217,7 +217,7 @@ async fn apple_gets_a_secret_of_the_teams_key_and_posts_its_answer() {
     assert_eq!(http.post(&tokens, Value::Null).await.problem(409), "tokens_not_kept");
     idp.lock().script.instead.insert("/revoke", Instead::status(200));
     assert_eq!(http.delete("/v1/users/me").await.status, 204);
-    for _ in 0..200 {
+    for _ in 0..1_500 {
         if sql::number(&app, "SELECT count(*) FROM auth.oauth_tokens").await == 0 {
             break;
         }

@@ -496,7 +496,7 @@ async fn edge_verifiers_hear_of_a_session_that_was_renewed_a_moment_before_the_s
     app.http.with_bearer(&session_token(&second)).delete("/v1/sessions/current").await.expect(204);
     // The feed waits for older transactions, other tests' on this server among them.
     let both = [&first["session"]["id"], &second["session"]["id"]];
-    for _ in 0..200 {
+    for _ in 0..1_500 {
         let feed = app.admin.get("/v1/revocations").await.expect(200);
         let ids: Vec<&Value> = feed["data"].as_array().unwrap().iter().map(|row| &row["id"]).collect();
         if both.iter().all(|id| ids.contains(id)) {

@@ -106,7 +106,7 @@ async fn use_moves_the_idle_end_but_never_beyond_the_absolute_one() {
     )
     .await;
     let before = ada.http.get("/v1/sessions/current").await.expect(200);
-    for _ in 0..100 {
+    for _ in 0..1_500 {
         let after = ada.http.get("/v1/sessions/current").await.expect(200);
         if after["session"]["last_seen_at"] != before["session"]["last_seen_at"] {
             assert_eq!(after["session"]["idle_expires_at"], after["session"]["expires_at"]);
@@ -158,7 +158,7 @@ async fn servers_introspect_and_learn_nothing_about_dead_tokens() {
 /// Reads the feed until it holds so many rows: transactions of other databases on the same server, which run
 /// beside this test, hold it back too.
 async fn feed_of(app: &TestApp, after: &str, rows: usize) -> serde_json::Value {
-    for _ in 0..200 {
+    for _ in 0..1_500 {
         let feed = app.admin.get(&format!("/v1/revocations?after={after}")).await.expect(200);
         if feed["data"].as_array().unwrap().len() >= rows {
             return feed;

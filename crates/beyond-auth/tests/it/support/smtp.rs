@@ -146,7 +146,7 @@ impl SmtpServer {
     pub async fn wait_for_mails(&self, count: usize) -> Vec<Value> {
         let mut news = self.news.clone();
         let enough = news.wait_for(|_| self.mails().len() >= count);
-        let patience = tokio::time::timeout(Duration::from_secs(20), enough).await;
+        let patience = tokio::time::timeout(Duration::from_mins(1), enough).await;
         assert!(patience.is_ok(), "only {} of {count} mails came", self.mails().len());
         self.mails()
     }
@@ -173,7 +173,7 @@ impl SmtpServer {
                 news.changed().await.expect("the SMTP server has ended");
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), found)
+        tokio::time::timeout(Duration::from_mins(1), found)
             .await
             .expect("the SMTP server said nothing like it")
     }
