@@ -73,7 +73,7 @@ pub enum Error {
     /// There is no such identity of this user.
     #[error("there is no such identity")]
     NotFound,
-    /// The operator does not keep them, or did not when the person was last there.
+    /// The operator does not keep them, or did not when the person was last there, or has switched the provider off.
     #[error("no tokens are kept")]
     NotKept,
     /// The provider hands out no more: the person has to go there again.
@@ -144,7 +144,8 @@ pub async fn access(app: &App, user: UserId, identity: IdentityId) -> Result<Acc
         let mut conn = app.db.acquire().await?;
         let stored = store::find(&mut conn, user, identity).await?.ok_or(Error::NotFound)?;
         let provider = providers::find(&mut conn, &stored.provider_id).await?;
-        let provider = provider.filter(|provider| provider.definition.keep_tokens).ok_or(Error::NotKept)?;
+        let provider =
+            provider.filter(|found| found.enabled && found.definition.keep_tokens).ok_or(Error::NotKept)?;
         let Stored { id: Some(id), sealed: Some(sealed), expires_at, fresh, scope, updated_at, .. } = stored
         else {
             return Err(Error::NotKept);

@@ -7,7 +7,8 @@ use super::store;
 use crate::audit;
 use crate::platform::db::Conn;
 use crate::platform::ids::{OrganizationId, UserId};
-use crate::sessions::{Live, Session};
+use crate::sessions::{self, Live, Session};
+use crate::settings;
 use crate::users;
 
 /// A caller with a role in the organization that the address names. A stranger is none: to a stranger there is no such
@@ -87,6 +88,16 @@ impl Actor {
     /// Whether the session is what a policy asks for.
     pub fn satisfies(&self, policy: &Policy) -> Result<(), Error> {
         policy.admits(self.session.aal, &self.session.amr)
+    }
+
+    /// Whether the caller may make or unmake an owner: in person, and signed in lately. A stolen session must not hand the
+    /// organization to somebody else.
+    pub async fn may_change_owners(&self, conn: &mut Conn, live: &Live) -> Result<(), Error> {
+        if self.session.impersonator.is_some() {
+            return Err(Error::Impersonated);
+        }
+        let settings = settings::load(conn).await?;
+        sessions::flow::stale(conn, &settings, live).await?.map_or(Ok(()), |stale| Err(stale.into()))
     }
 
     /// Whether the caller may give, change or take away that role: it holds no more than the caller's own.

@@ -55,6 +55,9 @@ pub async fn create(
     let organization = actor.organization();
     let role = roles::find(&mut tx, organization, role).await?.ok_or(Error::UnknownRole)?;
     actor.covers(&role)?;
+    if role.is_owner() {
+        actor.may_change_owners(&mut tx, live).await?;
+    }
     if invitations::is_member(&mut tx, organization, email).await? {
         return Err(Error::AlreadyMember);
     }
@@ -95,6 +98,9 @@ pub async fn deliver(
     actor.require(Permission::InvitationsCreate)?;
     let pending = pending_of(&mut tx, &actor, id).await?;
     actor.covers(&pending.role)?;
+    if pending.role.is_owner() {
+        actor.may_change_owners(&mut tx, live).await?;
+    }
     invitations::renew(&mut tx, id, actor.user()).await?;
     send(app, &mut tx, id, &pending.address, client).await?;
     let what = (actor.organization(), id);

@@ -43,6 +43,9 @@ pub async fn update(
     let given = roles::find(&mut tx, id, role).await?.ok_or(Error::UnknownRole)?;
     actor.covers(&held)?;
     actor.covers(&given)?;
+    if held.is_owner() != given.is_owner() {
+        actor.may_change_owners(&mut tx, live).await?;
+    }
     if held.is_owner() && !given.is_owner() {
         keep_an_owner(&mut tx, id, user).await?;
     }
@@ -77,6 +80,9 @@ pub async fn remove(
     let held = members::role_of(&mut tx, id, user).await?.ok_or(Error::NotFound)?;
     actor.covers(&held)?;
     if held.is_owner() {
+        if !leaves {
+            actor.may_change_owners(&mut tx, live).await?;
+        }
         keep_an_owner(&mut tx, id, user).await?;
     }
     members::delete(&mut tx, id, user).await?;

@@ -14,6 +14,7 @@ use crate::platform::http::FieldErrors;
 use crate::platform::http::fields::InvalidField;
 use crate::platform::ids::{InvitationId, OrganizationId, UserId};
 use crate::platform::limits::Decision;
+use crate::sessions::model::Stale;
 
 /// Longest name, in characters.
 pub const NAME_LIMIT: usize = 100;
@@ -384,9 +385,12 @@ pub enum Error {
     /// The invitation went to an address that is not proven to be the caller's.
     #[error("the invitation is for another address")]
     OtherAddress,
-    /// The session acts as somebody else, who has not accepted anything.
-    #[error("an impersonated session accepts nothing")]
+    /// The session acts as somebody else, who has to do this in person.
+    #[error("an impersonated session accepts and hands over nothing")]
     Impersonated,
+    /// A credential has to be presented again first.
+    #[error(transparent)]
+    Stale(#[from] Stale),
     /// Too many at once.
     #[error("too many attempts")]
     Limited(Decision),

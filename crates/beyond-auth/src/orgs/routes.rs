@@ -214,6 +214,7 @@ impl From<Error> for Problem {
                  with the account that has it.",
             ),
             Error::Impersonated => extract::impersonated(),
+            Error::Stale(stale) => stale.into(),
             Error::Limited(decision) => decision.into(),
             Error::Database(error) => error.into(),
         }

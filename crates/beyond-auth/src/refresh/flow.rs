@@ -199,6 +199,9 @@ async fn rotate(
         Some(session) => sessions::flow::standing(conn, session).await?,
         None => None,
     };
+    // Where the session is long gone, nothing but the token was used since it was made.
+    let last_used_at =
+        standing.as_ref().map_or(state.issued_at, |found| found.last_seen_at.max(state.issued_at));
     let (label, organization_id) = match &standing {
         Some(found) => (found.label.clone(), found.organization_id),
         None => (state.label, None),
@@ -225,6 +228,7 @@ async fn rotate(
         issued: issued(&successor, holder.family_id, successor.reveal(), &life),
         session_token,
         replaced: state.session_id,
+        last_used_at,
         proven,
         label,
         organization_id,

@@ -121,6 +121,8 @@ pub struct Successor {
     pub session_token: Token<token::Session>,
     /// The session that it replaces.
     pub replaced: Option<SessionId>,
+    /// When that session, or the token, was last used.
+    pub last_used_at: DateTime<Utc>,
     /// What it stands for.
     pub proven: Proven,
     /// The owner's own name for the device.

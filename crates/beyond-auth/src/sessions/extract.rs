@@ -8,7 +8,7 @@ use http::{Method, StatusCode, request};
 use secrecy::SecretString;
 
 use super::flow::{self, Error};
-use super::model::Live;
+use super::model::{Live, Stale};
 use crate::app::App;
 use crate::platform::http::Problem;
 use crate::platform::http::credentials::{self, Credential};
@@ -58,11 +58,21 @@ async fn recently(parts: &mut request::Parts, app: &App, second: bool) -> Result
     in_person(&live)?;
     let mut conn = app.db.acquire().await?;
     let settings = settings::load(&mut conn).await?;
-    let fresh = settings.sessions.fresh();
-    if second && flow::second_due(&mut conn, &settings, &live).await? {
-        return Err(second_factor_due(Some(fresh.as_secs())));
+    if second {
+        let stale = flow::stale(&mut conn, &settings, &live).await?;
+        return stale.map_or(Ok(live), |stale| Err(stale.into()));
     }
+    let fresh = settings.sessions.fresh();
     if flow::is_fresh(&live, fresh) { Ok(live) } else { Err(step_up(fresh.as_secs())) }
+}
+
+impl From<Stale> for Problem {
+    fn from(stale: Stale) -> Self {
+        match stale {
+            Stale::Credential(max_age) => step_up(max_age),
+            Stale::SecondFactor(max_age) => second_factor_due(Some(max_age)),
+        }
+    }
 }
 
 /// Only the user in person may go on: somebody who acts as the user began with the operator's credential, not with one

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::model::{Active, Live, MemberLimits, NewSession, Scope, Session, Standing};
+use super::model::{Active, Live, MemberLimits, NewSession, Scope, Session, Stale, Standing};
 use super::store::{self, Device, live};
 use crate::app::App;
 use crate::platform::crypto::token::{self, Token};
@@ -214,6 +214,15 @@ pub async fn second_due(conn: &mut Conn, settings: &Settings, live: &Live) -> Re
     }
     let fresh = settings.sessions.fresh();
     Ok(live.session.aal < 2 || !store::has_shown_second(conn, live.session.id, fresh).await?)
+}
+
+/// What a session lacks for what takes a recent sign-in, second factor included; nothing where it may go on.
+pub async fn stale(conn: &mut Conn, settings: &Settings, live: &Live) -> Result<Option<Stale>, sqlx::Error> {
+    let fresh = settings.sessions.fresh();
+    if second_due(conn, settings, live).await? {
+        return Ok(Some(Stale::SecondFactor(fresh.as_secs())));
+    }
+    Ok((!is_fresh(live, fresh)).then_some(Stale::Credential(fresh.as_secs())))
 }
 
 /// Whether the owner presented a credential within `fresh`.

@@ -124,6 +124,8 @@ pub struct Standing {
     pub verified_at: DateTime<Utc>,
     /// When a second factor was.
     pub second_verified_at: Option<DateTime<Utc>>,
+    /// When it was last used.
+    pub last_seen_at: DateTime<Utc>,
     /// The owner's own name for the device.
     pub label: Option<String>,
     /// The organization that the person acts for.
@@ -135,6 +137,17 @@ impl Standing {
     pub fn stepped_up_since(&self, at: DateTime<Utc>) -> bool {
         self.verified_at > at || self.second_verified_at.is_some_and(|second| second > at)
     }
+}
+
+/// What a session lacks for what takes a recent sign-in; carries within how many seconds it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stale {
+    /// Any credential, presented lately.
+    #[error("a credential was last presented too long ago")]
+    Credential(u64),
+    /// The second factor of the account.
+    #[error("the second factor was last presented too long ago")]
+    SecondFactor(u64),
 }
 
 /// A session that was alive when the database looked, and its owner.

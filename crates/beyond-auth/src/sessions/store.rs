@@ -205,7 +205,7 @@ pub async fn find_organization(
 pub async fn find_standing(conn: &mut Conn, id: SessionId) -> Result<Option<Standing>, sqlx::Error> {
     sqlx::query_as!(
         Standing,
-        r#"SELECT aal, amr, verified_at, second_verified_at, label,
+        r#"SELECT aal, amr, verified_at, second_verified_at, last_seen_at, label,
                   organization_id AS "organization_id: OrganizationId"
            FROM auth.sessions WHERE id = $1"#,
         id.as_uuid(),

@@ -97,6 +97,7 @@ async fn rotate(
         }),
         limits: store::member_limits(conn, user).await?,
     };
+    let idle = new.limits.idle;
     let (session, token) = sessions::flow::create(conn, &new, &successor.session_token, client).await?;
     // After the new one was made, which holds the membership that it acts by: whoever ends memberships takes the member
     // first and the sessions then.
@@ -105,6 +106,11 @@ async fn rotate(
     }
     // An organization of the user asks for a credential now and then, and renewing presents none.
     if session.expires_at <= session.created_at {
+        return Err(Error::Invalid);
+    }
+    // Or that whoever was away for so long signs in again: renewing must not bring back what has idled out.
+    let away = (session.created_at - successor.last_used_at).to_std().unwrap_or_default();
+    if idle.is_some_and(|idle| away > idle) {
         return Err(Error::Invalid);
     }
     let event = Event::new("refresh_token.rotated", Actor::User(user))

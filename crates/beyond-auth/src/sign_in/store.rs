@@ -12,11 +12,15 @@ use crate::platform::ids::{AttemptId, UserId};
 use crate::sessions::model::MemberLimits;
 
 /// How long sessions of a user may live by the wish of organizations that the user belongs to: the shortest counts.
+///
+/// Holds those organizations' rows: a limit that is set at this moment finds the session that is being made, or is found
+/// by it.
 pub async fn member_limits(conn: &mut Conn, user: UserId) -> Result<MemberLimits, sqlx::Error> {
     let row = sqlx::query!(
         "SELECT min(o.session_idle_seconds) AS idle, min(o.session_absolute_seconds) AS absolute
-         FROM auth.organization_members m JOIN auth.organizations o ON o.id = m.organization_id
-         WHERE m.user_id = $1",
+         FROM (SELECT o.session_idle_seconds, o.session_absolute_seconds
+               FROM auth.organization_members m JOIN auth.organizations o ON o.id = m.organization_id
+               WHERE m.user_id = $1 ORDER BY o.id FOR SHARE OF o) o",
         user.as_uuid(),
     )
     .fetch_one(&mut *conn)

@@ -1,6 +1,8 @@
 //! Organizations: members, roles, what they ask of whoever acts for them.
 
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::support::TestApp;
 use crate::support::app::{PASSWORD, Person};
@@ -353,7 +355,7 @@ async fn an_organization_may_shorten_the_sessions_of_its_members() {
     // Use does not stretch it beyond.
     sql::run(&app, "UPDATE auth.sessions SET last_seen_at = now() - interval '5 minutes'").await;
     ben.http.get(CURRENT).await.expect(200);
-    for _ in 0..100 {
+    for _ in 0..1_500 {
         let now = ben.http.get(CURRENT).await.expect(200)["session"].clone();
         if between(&now, "last_seen_at", "idle_expires_at") == 600 {
             return;
@@ -385,6 +387,58 @@ async fn renewing_does_not_outlast_what_an_organization_asks_for() {
     }
     let refused = rotate(&renewed["refresh_token"]["token"]).await;
     assert_eq!(refused.problem(401), "invalid_refresh_token");
+}
+
+#[tokio::test]
+async fn renewing_brings_back_nothing_that_has_idled_out() {
+    let app = TestApp::start().await;
+    let [ada, ..] = people(&app).await;
+    let path = create(&ada, "Acme").await;
+    let body = json!({
+        "method": "password", "email": "ada@example.com", "password": PASSWORD, "refresh_token": true
+    });
+    let sign_in = async || app.stranger().post("/v1/sessions", body.clone()).await.expect(201);
+    let rotate = async |answer: &Value| {
+        let body = json!({ "refresh_token": answer["refresh_token"]["token"] });
+        app.stranger().post("/v1/refresh-tokens/rotations", body).await
+    };
+    let [used, left, purged] = [sign_in().await, sign_in().await, sign_in().await];
+    let limits = json!({ "policy": { "sessions": { "idle_seconds": 600 } } });
+    ada.http.patch(&path, limits).await.expect(200);
+    sql::run(&app, "UPDATE auth.refresh_tokens SET created_at = now() - interval '11 minutes'").await;
+    sql::run(&app, "UPDATE auth.sessions SET last_seen_at = now() - interval '11 minutes'").await;
+    let of = |answer: &Value| format!("WHERE id = '{}'", answer["session"]["id"].as_str().unwrap());
+    sql::run(&app, &format!("UPDATE auth.sessions SET last_seen_at = now() {}", of(&used))).await;
+    sql::run(&app, &format!("DELETE FROM auth.sessions {}", of(&purged))).await;
+    rotate(&used).await.expect(201);
+    assert_eq!(rotate(&left).await.problem(401), "invalid_refresh_token");
+    assert_eq!(rotate(&purged).await.problem(401), "invalid_refresh_token");
+}
+
+#[tokio::test]
+async fn a_sign_in_beside_a_new_limit_knows_it() {
+    let app = TestApp::start().await;
+    let [ada, ..] = people(&app).await;
+    create(&ada, "Acme").await;
+    let mut conn = PgConnection::connect(app.database.url.expose_secret()).await.unwrap();
+    let mut change = conn.begin().await.unwrap();
+    let limit = "UPDATE auth.organizations SET session_idle_seconds = 600";
+    sqlx::query(limit).execute(&mut *change).await.unwrap();
+    let body = json!({ "method": "password", "email": "ada@example.com", "password": PASSWORD });
+    let stranger = app.stranger();
+    let (signed_in, ()) = tokio::join!(stranger.post("/v1/sessions", body), async {
+        let waits = "SELECT count(*) FROM pg_stat_activity
+                     WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        for _ in 0..500 {
+            if sql::number(&app, waits).await > 0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        change.commit().await.unwrap();
+    });
+    let session = signed_in.expect(201)["session"].clone();
+    assert_eq!(between(&session, "created_at", "idle_expires_at"), 600);
 }
 
 #[tokio::test]

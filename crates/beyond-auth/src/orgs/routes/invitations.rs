@@ -52,7 +52,7 @@ pub struct InvitationResponse {
 /// Invite somebody by mail, for seven days.
 ///
 /// Takes `invitations:create`, and a role that holds all that the other one does: now, and when the invitation is
-/// accepted. Whether the address has an account is not told.
+/// accepted. Inviting an owner takes a recent sign-in. Whether the address has an account is not told.
 #[utoipa::path(post, path = "/v1/organizations/{org}/invitations", tag = "organizations",
     params(("org" = String, Path)), security(("session" = []), ("cookie" = [])),
     request_body = InviteRequest, responses((status = 201, body = InvitationResponse)))]

@@ -44,6 +44,7 @@ pub struct MemberResponse {
 /// Give a member another role; `me` stands for oneself.
 ///
 /// Takes `members:update`. Neither the role held nor the one given may hold more than one's own; the last owner stays.
+/// Making or unmaking an owner takes a recent sign-in.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/members/{user}", tag = "organizations",
     params(("org" = String, Path), ("user" = String, Path)), security(("session" = []), ("cookie" = [])),
     request_body = UpdateMemberRequest, responses((status = 200, body = MemberResponse)))]
@@ -60,7 +61,8 @@ pub async fn update(
 
 /// Remove a member, or leave with `me`.
 ///
-/// Takes `members:remove` and a role that holds all that the other one does; leaving takes nothing. The last owner stays.
+/// Takes `members:remove` and a role that holds all that the other one does, and for an owner a recent sign-in; leaving
+/// takes nothing. The last owner stays.
 #[utoipa::path(delete, path = "/v1/organizations/{org}/members/{user}", tag = "organizations",
     params(("org" = String, Path), ("user" = String, Path)), security(("session" = []), ("cookie" = [])),
     responses((status = 204, description = "No member any more.")))]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::count;
+use super::{count, sql};
 use crate::invitations::invite;
 use crate::orgs::{create, join, people, promote};
 use crate::support::TestApp;
@@ -50,6 +50,41 @@ async fn nobody_makes_himself_or_a_friend_more_than_he_is() {
     promote(&ben.http, &path, &cat, "less").await;
     ada.http.get(&path).await.expect(200);
     assert_eq!(count(&app, "SELECT count(*) FROM auth.organization_members WHERE role = 'owner'").await, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_was_stolen_later_hands_the_organization_to_nobody() {
+    let app = TestApp::start().await;
+    let (path, [ada, ben, cat]) = with_a_helper(&app).await;
+    let owner = json!({ "role": "owner" });
+    ada.http.patch(&format!("{path}/members/{}", cat.id), owner.clone()).await.expect(200);
+    let invitation = json!({ "email": "accomplice@example.com", "role": "owner" });
+    let invited = ada.http.post(&format!("{path}/invitations"), invitation).await.expect(201);
+    let again = format!("{path}/invitations/{}/deliveries", invited["invitation"]["id"].as_str().unwrap());
+
+    sql(&app, "UPDATE auth.sessions SET verified_at = now() - interval '11 minutes'").await;
+    for answer in [
+        ada.http.patch(&format!("{path}/members/{}", ben.id), owner.clone()).await,
+        ada.http.patch(&format!("{path}/members/{}", cat.id), json!({ "role": "member" })).await,
+        ada.http.delete(&format!("{path}/members/{}", cat.id)).await,
+        ada.http
+            .post(&format!("{path}/invitations"), json!({ "email": "b@example.com", "role": "owner" }))
+            .await,
+        ada.http.post(&again, json!({})).await,
+    ] {
+        assert_eq!(answer.problem(401), "insufficient_user_authentication");
+    }
+    // Whoever acts as her does neither.
+    let acting = app
+        .admin
+        .post(&format!("/v1/admin/users/{}/impersonations", ada.id), json!({ "actor": "support" }))
+        .await;
+    let acting = app.http.with_bearer(acting.expect(201)["session"]["token"].as_str().unwrap());
+    let refused = acting.patch(&format!("{path}/members/{}", ben.id), owner).await;
+    assert_eq!(refused.problem(403), "impersonated_session");
+    // Everything else goes on, leaving included.
+    promote(&ada.http, &path, &ben, "admin").await;
+    ada.http.delete(&format!("{path}/members/me")).await.expect(204);
 }
 
 #[tokio::test]
