@@ -182,3 +182,22 @@ fn every_object_that_is_sent_refuses_unknown_members() {
         }
     }
 }
+
+#[test]
+fn no_object_is_closed_within_a_composition_that_nothing_could_satisfy() {
+    let document = document();
+    walk(&document, &mut |object| {
+        for part in object.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            let part = match part["$ref"].as_str() {
+                Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+                None => part,
+            };
+            assert_ne!(part["additionalProperties"], false, "{object:?}");
+        }
+    });
+    let methods = document["components"]["schemas"]["CreateSessionRequest"]["oneOf"].as_array().unwrap();
+    for method in methods {
+        assert_eq!(method["additionalProperties"], false);
+        assert!(method["required"].as_array().unwrap().iter().any(|name| name == "method"), "{method}");
+    }
+}

@@ -1,6 +1,9 @@
 //! The contract, generated from the code: what every operation shares is added here, once.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
+use utoipa::openapi::schema::{AdditionalProperties, Object, Schema, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
@@ -87,6 +90,10 @@ fn schema_of<T: utoipa::ToSchema>() -> (String, utoipa::openapi::RefOr<utoipa::o
 /// Gives each operation a name of its own, its word on who may call (an empty list: anybody) and the one shape
 /// of error.
 pub fn with_problems(mut document: OpenApi) -> OpenApi {
+    if let Some(components) = &mut document.components {
+        let known = components.schemas.clone();
+        components.schemas.values_mut().for_each(|schema| close(schema, &known));
+    }
     let problem = ResponseBuilder::new()
         .description("A problem (RFC 9457); `code` says which.")
         .content(
@@ -115,6 +122,39 @@ pub fn with_problems(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// Puts together what composes a closed object with more members: nothing satisfies both halves of such an `allOf`, as
+/// each closed half refuses the other's members (JSON Schema 2020-12, Core §10.3.2.3).
+fn close(schema: &mut RefOr<Schema>, known: &BTreeMap<String, RefOr<Schema>>) {
+    match schema {
+        RefOr::T(Schema::OneOf(one)) => one.items.iter_mut().for_each(|item| close(item, known)),
+        RefOr::T(Schema::AllOf(all)) => {
+            let parts: Option<Vec<&Object>> = all.items.iter().map(|item| object(item, known)).collect();
+            let Some(parts) = parts.filter(|parts| parts.iter().any(|part| is_closed(part))) else { return };
+            let mut whole = Object::with_type(Type::Object);
+            whole.description.clone_from(&all.description);
+            for part in parts {
+                whole.properties.extend(part.properties.clone());
+                whole.required.extend(part.required.iter().cloned());
+            }
+            whole.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            *schema = RefOr::T(Schema::Object(whole));
+        }
+        _ => {}
+    }
+}
+
+fn object<'s>(schema: &'s RefOr<Schema>, known: &'s BTreeMap<String, RefOr<Schema>>) -> Option<&'s Object> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => Some(object),
+        RefOr::Ref(reference) => object(known.get(reference.ref_location.rsplit('/').next()?)?, known),
+        RefOr::T(_) => None,
+    }
+}
+
+fn is_closed(object: &Object) -> bool {
+    matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)))
 }
 
 /// A response must have a description (OpenAPI 3.1 §4.8.17); where there is no better one, its status says it.
