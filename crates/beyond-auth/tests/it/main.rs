@@ -13,6 +13,7 @@ mod dev_postgres;
 mod documents;
 mod emails;
 mod errors;
+mod generated_requests;
 mod identities;
 mod import;
 mod invitations;
