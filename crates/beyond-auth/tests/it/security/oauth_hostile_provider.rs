@@ -103,7 +103,7 @@ async fn thirty_seconds_of_silence_hold_up_nobody_else() {
         }
     };
     let (took, ()) = join(stuck, rest).await;
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_mins(1), "{took:?}");
     // Some were told at once: a provider that is down takes no more than its share.
     let busy = "SELECT count(*) FROM auth.audit_events WHERE details->>'reason' = 'provider_busy'";
     assert!(sql::number(&app, busy).await >= 20);
